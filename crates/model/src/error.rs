@@ -1,0 +1,105 @@
+use std::fmt;
+
+/// An error code of the API: `InvalidParameterValue`, or `ResourceUnavailable.InstanceLockedError`.
+pub type Code = &'static str;
+
+/// The codes that the service answers, by their parents. Facts of the public interface.
+pub mod code {
+    #![allow(missing_docs, reason = "the value is the whole meaning")]
+    #![allow(non_upper_case_globals, reason = "named as the API spells them")]
+    macro_rules! codes { ($($name:ident = $text:literal),+ $(,)?) => { $(pub const $name: super::Code = $text;)+ }; }
+    codes! {
+        AuthFailureInvalidAuthorization = "AuthFailure.InvalidAuthorization",
+        AuthFailureSecretIdNotFound = "AuthFailure.SecretIdNotFound",
+        AuthFailureSignatureExpire = "AuthFailure.SignatureExpire",
+        AuthFailureSignatureFailure = "AuthFailure.SignatureFailure",
+        AuthFailureTokenFailure = "AuthFailure.TokenFailure",
+        AuthFailureUnauthorizedOperation = "AuthFailure.UnauthorizedOperation",
+        DryRunOperation = "DryRunOperation",
+        FailedOperationSystemError = "FailedOperation.SystemError",
+        FailedOperationUnSupportError = "FailedOperation.UnSupportError",
+        InternalError = "InternalError",
+        InternalErrorDbOperationFailed = "InternalError.DbOperationFailed",
+        InvalidAction = "InvalidAction",
+        InvalidParameter = "InvalidParameter",
+        InvalidParameterEmptyParam = "InvalidParameter.EmptyParam",
+        InvalidParameterValue = "InvalidParameterValue",
+        InvalidParameterValueInstanceNameRuleError = "InvalidParameterValue.InstanceNameRuleError",
+        InvalidParameterValueInvalidInstanceTypeId = "InvalidParameterValue.InvalidInstanceTypeId",
+        InvalidParameterValueInvalidSubnetId = "InvalidParameterValue.InvalidSubnetId",
+        InvalidParameterValuePasswordEmpty = "InvalidParameterValue.PasswordEmpty",
+        InvalidParameterValuePasswordError = "InvalidParameterValue.PasswordError",
+        InvalidParameterValuePasswordFreeDenied = "InvalidParameterValue.PasswordFreeDenied",
+        InvalidParameterValuePasswordRuleError = "InvalidParameterValue.PasswordRuleError",
+        InvalidParameterValueSecurityGroupIdsNotExists = "InvalidParameterValue.SecurityGroupIdsNotExists",
+        InvalidParameterValueSpecNotExist = "InvalidParameterValue.SpecNotExist",
+        InvalidParameterValueUnSupportedType = "InvalidParameterValue.UnSupportedType",
+        InvalidParameterValueUnVpcIdNotExists = "InvalidParameterValue.UnVpcIdNotExists",
+        InvalidRequest = "InvalidRequest",
+        LimitExceededInvalidMemSize = "LimitExceeded.InvalidMemSize",
+        LimitExceededInvalidParameterGoodsNumNotInRange = "LimitExceeded.InvalidParameterGoodsNumNotInRange",
+        LimitExceededPeriodExceedMaxLimit = "LimitExceeded.PeriodExceedMaxLimit",
+        LimitExceededPeriodLessThanMinLimit = "LimitExceeded.PeriodLessThanMinLimit",
+        MissingParameter = "MissingParameter",
+        NoSuchProduct = "NoSuchProduct",
+        NoSuchVersion = "NoSuchVersion",
+        RequestLimitExceeded = "RequestLimitExceeded",
+        RequestSizeLimitExceeded = "RequestSizeLimitExceeded",
+        ResourceInsufficient = "ResourceInsufficient",
+        ResourceNotFoundInstanceNotExists = "ResourceNotFound.InstanceNotExists",
+        ResourceUnavailableInstanceDeleted = "ResourceUnavailable.InstanceDeleted",
+        ResourceUnavailableInstanceIsolated = "ResourceUnavailable.InstanceIsolated",
+        ResourceUnavailableInstanceLockedError = "ResourceUnavailable.InstanceLockedError",
+        ResourceUnavailableInstanceStatusAbnormal = "ResourceUnavailable.InstanceStatusAbnormal",
+        ResourceUnavailableInstanceStatusError = "ResourceUnavailable.InstanceStatusError",
+        ResourceUnavailableNoEnoughVipInVPC = "ResourceUnavailable.NoEnoughVipInVPC",
+        ResourceUnavailableNoTypeIdRedisService = "ResourceUnavailable.NoTypeIdRedisService",
+        ServiceUnavailable = "ServiceUnavailable",
+        UnknownParameter = "UnknownParameter",
+        UnsupportedOperation = "UnsupportedOperation",
+        UnsupportedOperationIsAutoRenewError = "UnsupportedOperation.IsAutoRenewError",
+        UnsupportedProtocol = "UnsupportedProtocol",
+        UnsupportedRegion = "UnsupportedRegion",
+    }
+}
+
+/// A message in the two languages that clients ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// English, the default.
+    pub en: String,
+    /// Simplified Chinese.
+    pub zh: String,
+}
+
+impl Text {
+    /// A message in both languages.
+    pub fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Text { en: en.into(), zh: zh.into() }
+    }
+}
+
+/// What an action answers in place of its result: a code that programs decide on, and a message for the person
+/// who has to do something about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// For programs.
+    pub code: Code,
+    /// For people.
+    pub message: Text,
+}
+
+impl ApiError {
+    /// An error with its message in English and in Chinese.
+    pub fn new(code: Code, en: impl Into<String>, zh: impl Into<String>) -> Self {
+        ApiError { code, message: Text::new(en, zh) }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message.en)
+    }
+}
+
+impl std::error::Error for ApiError {}
