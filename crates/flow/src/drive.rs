@@ -1,0 +1,269 @@
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use model::Millis;
+
+use crate::harness::{Moment, Point, Probe, Verdict};
+use crate::{
+    Claimed, Context, Cursor, End, Entry, FlowEntry, Journal, JournalError, Outcome, Passed, Phase, StepError,
+    StepInfo, StepResult,
+};
+
+/// The first pause after a step asked to be tried again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Pause before a record that could not be written is tried again.
+const LEDGER_PAUSE: Duration = Duration::from_millis(500);
+/// How often a claim is renewed while a step runs; leases are several times as long.
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+
+/// Why a flow was left before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// Another worker has the task now.
+    #[error("another worker has the task")]
+    Fenced,
+    /// The journal names a step that this binary does not have.
+    #[error("the journal names a step that this flow does not have")]
+    UnknownStep,
+    /// The harness stopped it, as a crash would.
+    #[error("crashed by the harness")]
+    Crashed,
+}
+
+/// Takes a task from where its journal says it is to its end.
+pub async fn drive<C: Context>(
+    flow: &FlowEntry<C>,
+    cx: &C,
+    journal: &dyn Journal<C>,
+    probe: &dyn Probe,
+    claimed: Claimed,
+) -> Result<End, Stopped> {
+    let taken_at = cx.clock().now();
+    Driver { flow, cx, journal, probe, steps: flow.steps(), taken_at, claimed }.run().await
+}
+
+struct Driver<'a, C: Context> {
+    flow: &'a FlowEntry<C>,
+    cx: &'a C,
+    journal: &'a dyn Journal<C>,
+    probe: &'a dyn Probe,
+    steps: Vec<StepInfo>,
+    /// When this worker took the task: a step's deadline never counts the time in which nobody worked on it.
+    taken_at: Millis,
+    claimed: Claimed,
+}
+
+/// Where one record leads.
+enum Next {
+    Step(Cursor),
+    End(End),
+}
+
+impl<C: Context> Driver<'_, C> {
+    async fn run(mut self) -> Result<End, Stopped> {
+        loop {
+            let cursor = self.claimed.cursor.clone();
+            let index = self.steps.iter().position(|step| step.name == cursor.step).ok_or(Stopped::UnknownStep)?;
+            let result = self.attempt(index, cursor.phase).await?;
+            let now = self.cx.clock().now();
+            let (passed, next, write) = match result {
+                Ok(write) => {
+                    (Some(self.passed(&cursor, now, String::new())), self.after_success(index, &cursor, now), write)
+                }
+                Err(error) => {
+                    // What a failed try changed of the state is kept: an undo may need it.
+                    let (passed, next) = self.after_failure(index, &cursor, now, &error);
+                    (passed, next, None)
+                }
+            };
+            let tried_in_vain = passed.is_none();
+            match next {
+                Next::Step(next) => {
+                    let pause = pause_after(next.tries);
+                    self.record(passed, next, None, write, now).await?;
+                    if tried_in_vain {
+                        self.cx.clock().sleep(pause).await;
+                    }
+                }
+                Next::End(end) => {
+                    self.record(passed, cursor, Some(end.clone()), write, now).await?;
+                    return Ok(end);
+                }
+            }
+        }
+    }
+
+    /// Runs a step, or its undo, once, within what is left of its deadline, renewing the claim meanwhile.
+    async fn attempt(&mut self, index: usize, phase: Phase) -> Result<StepResult<C>, Stopped> {
+        let step = self.steps[index];
+        let point = |moment| Point { flow: self.flow.name, step: step.name, phase, moment };
+        let undo = phase == Phase::Undo;
+        let began = self.claimed.cursor.since.max(self.taken_at);
+        let left = step.deadline.saturating_sub(self.cx.clock().now().since(began)).max(Duration::from_millis(100));
+        if self.probe.at(point(Moment::Before)) == Verdict::Crash {
+            return Err(Stopped::Crashed);
+        }
+        let (cx, flow, journal, claim) = (self.cx, self.flow, self.journal, self.claimed.claim);
+        let mut state = self.claimed.state.clone();
+        let mut result = attempt_within(cx, journal, claim, left, flow.run(cx, index, undo, &mut state)).await?;
+        match self.probe.at(point(Moment::After)) {
+            Verdict::Go => {}
+            Verdict::Crash => return Err(Stopped::Crashed),
+            Verdict::Repeat => {
+                result = attempt_within(cx, journal, claim, left, flow.run(cx, index, undo, &mut state)).await?;
+            }
+            Verdict::Fail => {
+                result = Err(StepError::Fail { code: "InternalError".into(), message: "failed by the harness".into() });
+            }
+        }
+        self.claimed.state = state;
+        Ok(result)
+    }
+
+    fn passed(&self, cursor: &Cursor, now: Millis, message: String) -> Passed {
+        let (step, phase, tries) = (cursor.step.clone(), cursor.phase, cursor.tries);
+        Passed { step, phase, started_at: cursor.since, ended_at: now, tries, message }
+    }
+
+    fn after_success(&self, index: usize, cursor: &Cursor, now: Millis) -> Next {
+        let step_to = |index: usize| Cursor {
+            step: self.steps[index].name.to_owned(),
+            since: now,
+            tries: 0,
+            waits_for: String::new(),
+            ..cursor.clone()
+        };
+        match cursor.phase {
+            Phase::Run if index + 1 < self.steps.len() => Next::Step(step_to(index + 1)),
+            Phase::Run => Next::End(End::Done),
+            Phase::Undo if index > 0 => Next::Step(step_to(index - 1)),
+            Phase::Undo => {
+                let (code, message) = cursor.failure.clone().unwrap_or_default();
+                Next::End(End::Undone { code, message })
+            }
+        }
+    }
+
+    fn after_failure(&self, index: usize, cursor: &Cursor, now: Millis, error: &StepError) -> (Option<Passed>, Next) {
+        let began = cursor.since.max(self.taken_at);
+        let expired = now.since(began) >= self.steps[index].deadline;
+        let past_pivot = self.steps[..index].iter().any(|step| step.pivot);
+        let final_now = match (cursor.phase, error) {
+            (Phase::Run, StepError::Fail { .. }) if !past_pivot => true,
+            _ => expired,
+        };
+        let (code, why) = match error {
+            StepError::Fail { code, message } => (code.clone(), message.clone()),
+            StepError::Retry(why) => ("FailedOperation.SystemError".to_owned(), why.clone()),
+        };
+        if !final_now {
+            return (None, Next::Step(Cursor { tries: cursor.tries + 1, waits_for: why, ..cursor.clone() }));
+        }
+        let passed = Some(self.passed(cursor, now, why.clone()));
+        let step = &cursor.step;
+        let next = match cursor.phase {
+            Phase::Run if !past_pivot => Next::Step(Cursor {
+                phase: Phase::Undo,
+                step: step.clone(),
+                since: now,
+                tries: 0,
+                waits_for: String::new(),
+                failure: Some((code, why)),
+            }),
+            Phase::Run => Next::End(End::Stuck { code, message: format!("stuck in step {step}: {why}") }),
+            Phase::Undo => {
+                let (code, first) = cursor.failure.clone().unwrap_or_default();
+                Next::End(End::Stuck { code, message: format!("{first}; then stuck taking back step {step}: {why}") })
+            }
+        };
+        (passed, next)
+    }
+
+    /// Writes one record durably; goes on trying while the ledger can't be written.
+    async fn record(
+        &mut self,
+        passed: Option<Passed>,
+        cursor: Cursor,
+        end: Option<End>,
+        write: Outcome<C>,
+        at: Millis,
+    ) -> Result<(), Stopped> {
+        let settled = match &end {
+            Some(end) => match self.flow.settle(&self.claimed.state, end) {
+                Ok(write) => write,
+                Err(error) => {
+                    tracing::error!(task = %self.claimed.claim.task, %error, "a flow's state can't be read at its end");
+                    None
+                }
+            },
+            None => None,
+        };
+        let progress = self.progress(&cursor, end.as_ref());
+        let writes: Vec<C::Write> = write.into_iter().chain(settled).collect();
+        let entry = Entry { passed, state: self.claimed.state.clone(), cursor: cursor.clone(), progress, end, at };
+        loop {
+            match self.journal.append(self.claimed.claim, entry.clone(), writes.clone()).await {
+                Ok(()) => break,
+                Err(JournalError::Fenced) => return Err(Stopped::Fenced),
+                Err(JournalError::Unavailable(why)) => {
+                    tracing::warn!(task = %self.claimed.claim.task, why, "a flow waits for the ledger");
+                    self.cx.clock().sleep(LEDGER_PAUSE).await;
+                }
+            }
+        }
+        self.claimed.cursor = cursor;
+        Ok(())
+    }
+
+    /// Steps done of all steps; nothing while undoing.
+    fn progress(&self, next: &Cursor, end: Option<&End>) -> f64 {
+        if end == Some(&End::Done) {
+            return 1.0;
+        }
+        let done = self.steps.iter().position(|step| step.name == next.step).unwrap_or(0);
+        match next.phase {
+            Phase::Run => done as f64 / self.steps.len() as f64,
+            Phase::Undo => 0.0,
+        }
+    }
+}
+
+/// Tried once, within `left`; the claim is renewed meanwhile, and losing it stops the step where it is.
+async fn attempt_within<C: Context>(
+    cx: &C,
+    journal: &dyn Journal<C>,
+    claim: crate::Claim,
+    left: Duration,
+    step: impl Future<Output = StepResult<C>>,
+) -> Result<StepResult<C>, Stopped> {
+    // A panic fails the step: were it let through, every worker that takes the task would die of it in turn.
+    let mut step = std::pin::pin!(AssertUnwindSafe(step).catch_unwind());
+    let mut deadline = cx.clock().sleep(left);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut step => return Ok(result.unwrap_or_else(|_| Err(panicked()))),
+            () = &mut deadline => {
+                return Ok(Err(StepError::Retry(format!("no answer within {} s", left.as_secs_f32().ceil()))));
+            }
+            () = cx.clock().sleep(RENEW_EVERY) => match journal.renew(claim).await {
+                Err(JournalError::Fenced) => return Err(Stopped::Fenced),
+                // The lease may run out; then another worker takes over and the next write is fenced off.
+                Err(JournalError::Unavailable(_)) | Ok(()) => {}
+            },
+        }
+    }
+}
+
+fn panicked() -> StepError {
+    StepError::Fail { code: "InternalError".into(), message: "the step panicked; the server's log says where".into() }
+}
+
+fn pause_after(tries: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests;

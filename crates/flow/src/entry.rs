@@ -1,0 +1,79 @@
+use futures_util::future::BoxFuture;
+use std::time::Duration;
+
+use crate::{Context, End, Flow, Outcome, StepError, StepResult};
+
+/// What the list of a flow's steps tells of one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepInfo {
+    /// As the journal keeps it.
+    pub name: &'static str,
+    /// Whether it has an undo.
+    pub can_undo: bool,
+    /// Whether it is the point of no return.
+    pub pivot: bool,
+    /// How long it is tried.
+    pub deadline: Duration,
+}
+
+type RunFn<C> = for<'a> fn(&'a C, usize, bool, &'a mut String) -> BoxFuture<'a, StepResult<C>>;
+
+/// A flow without its type, as a row of the table of flows. Its state is JSON text.
+pub struct FlowEntry<C: Context> {
+    /// As the journal keeps it.
+    pub name: &'static str,
+    steps: fn() -> Vec<StepInfo>,
+    run: RunFn<C>,
+    settle: fn(&str, &End) -> Result<Outcome<C>, serde_json::Error>,
+}
+
+impl<C: Context> FlowEntry<C> {
+    /// The row of a flow.
+    pub const fn of<F: Flow<Cx = C>>() -> Self {
+        FlowEntry {
+            name: F::NAME,
+            steps: || {
+                F::STEPS
+                    .iter()
+                    .map(|step| StepInfo {
+                        name: step.name,
+                        can_undo: step.undo.is_some(),
+                        pivot: step.pivot,
+                        deadline: step.deadline,
+                    })
+                    .collect()
+            },
+            run: |cx, index, undo, state| {
+                Box::pin(async move {
+                    let mut flow: F = serde_json::from_str(state).map_err(unreadable)?;
+                    let step = &F::STEPS[index];
+                    let result = match (undo, step.undo) {
+                        (false, _) => (step.run)(cx, &mut flow).await,
+                        (true, Some(undo)) => undo(cx, &mut flow).await,
+                        (true, None) => Ok(None),
+                    };
+                    *state = serde_json::to_string(&flow).map_err(unreadable)?;
+                    result
+                })
+            },
+            settle: |state, end| Ok(serde_json::from_str::<F>(state)?.settle(end)),
+        }
+    }
+
+    /// Its steps, in order.
+    pub fn steps(&self) -> Vec<StepInfo> {
+        (self.steps)()
+    }
+
+    pub(crate) async fn run(&self, cx: &C, index: usize, undo: bool, state: &mut String) -> StepResult<C> {
+        (self.run)(cx, index, undo, state).await
+    }
+
+    pub(crate) fn settle(&self, state: &str, end: &End) -> Result<Outcome<C>, serde_json::Error> {
+        (self.settle)(state, end)
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> StepError {
+    StepError::Fail { code: "InternalError".into(), message: format!("the flow's saved state can't be read: {error}") }
+}
