@@ -190,16 +190,16 @@ impl<C: Context> Driver<'_, C> {
         write: Outcome<C>,
         at: Millis,
     ) -> Result<(), Stopped> {
+        let turns = self.claimed.cursor.phase == Phase::Run && cursor.phase == Phase::Undo;
         let settled = match &end {
-            Some(end) => match self.flow.settle(&self.claimed.state, end) {
-                Ok(write) => write,
-                Err(error) => {
-                    tracing::error!(task = %self.claimed.claim.task, %error, "a flow's state can't be read at its end");
-                    None
-                }
-            },
-            None => None,
+            Some(end) => self.flow.settle(&self.claimed.state, end, at),
+            None if turns => self.flow.turn(&self.claimed.state),
+            None => Ok(None),
         };
+        let settled = settled.unwrap_or_else(|error| {
+            tracing::error!(task = %self.claimed.claim.task, %error, "a flow's state can't be read");
+            None
+        });
         let progress = self.progress(&cursor, end.as_ref());
         let writes: Vec<C::Write> = write.into_iter().chain(settled).collect();
         let entry = Entry { passed, state: self.claimed.state.clone(), cursor: cursor.clone(), progress, end, at };
@@ -248,7 +248,7 @@ async fn attempt_within<C: Context>(
             () = &mut deadline => {
                 return Ok(Err(StepError::Retry(format!("no answer within {} s", left.as_secs_f32().ceil()))));
             }
-            () = cx.clock().sleep(RENEW_EVERY) => match journal.renew(claim).await {
+            () = cx.clock().sleep(RENEW_EVERY) => match journal.renew(claim, cx.clock().now()).await {
                 Err(JournalError::Fenced) => return Err(Stopped::Fenced),
                 // The lease may run out; then another worker takes over and the next write is fenced off.
                 Err(JournalError::Unavailable(_)) | Ok(()) => {}

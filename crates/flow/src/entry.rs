@@ -1,4 +1,5 @@
 use futures_util::future::BoxFuture;
+use model::Millis;
 use std::time::Duration;
 
 use crate::{Context, End, Flow, Outcome, StepError, StepResult};
@@ -24,7 +25,8 @@ pub struct FlowEntry<C: Context> {
     pub name: &'static str,
     steps: fn() -> Vec<StepInfo>,
     run: RunFn<C>,
-    settle: fn(&str, &End) -> Result<Outcome<C>, serde_json::Error>,
+    turn: fn(&str) -> Result<Outcome<C>, serde_json::Error>,
+    settle: fn(&str, &End, Millis) -> Result<Outcome<C>, serde_json::Error>,
 }
 
 impl<C: Context> FlowEntry<C> {
@@ -56,7 +58,8 @@ impl<C: Context> FlowEntry<C> {
                     result
                 })
             },
-            settle: |state, end| Ok(serde_json::from_str::<F>(state)?.settle(end)),
+            turn: |state| Ok(serde_json::from_str::<F>(state)?.turn()),
+            settle: |state, end, now| Ok(serde_json::from_str::<F>(state)?.settle(end, now)),
         }
     }
 
@@ -69,8 +72,12 @@ impl<C: Context> FlowEntry<C> {
         (self.run)(cx, index, undo, state).await
     }
 
-    pub(crate) fn settle(&self, state: &str, end: &End) -> Result<Outcome<C>, serde_json::Error> {
-        (self.settle)(state, end)
+    pub(crate) fn turn(&self, state: &str) -> Result<Outcome<C>, serde_json::Error> {
+        (self.turn)(state)
+    }
+
+    pub(crate) fn settle(&self, state: &str, end: &End, now: Millis) -> Result<Outcome<C>, serde_json::Error> {
+        (self.settle)(state, end, now)
     }
 }
 

@@ -141,5 +141,5 @@ pub trait Journal<C: Context>: Send + Sync {
     fn append(&self, claim: Claim, entry: Entry, writes: Vec<C::Write>) -> BoxFuture<'_, Result<(), JournalError>>;
 
     /// Keeps the claim alive while a step takes its time. Called every few seconds.
-    fn renew(&self, claim: Claim) -> BoxFuture<'_, Result<(), JournalError>>;
+    fn renew(&self, claim: Claim, now: Millis) -> BoxFuture<'_, Result<(), JournalError>>;
 }

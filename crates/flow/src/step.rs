@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use model::Millis;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -64,8 +65,14 @@ pub trait Flow: Serialize + DeserializeOwned + Send + 'static {
     /// In order.
     const STEPS: &'static [Step<Self::Cx, Self>];
 
-    /// What is written in the transaction that ends the task: the instance's status, most of all.
-    fn settle(&self, end: &End) -> Outcome<Self::Cx>;
+    /// What is written in the record that turns the flow round, before anything is taken back: what is wanted is made
+    /// again what it was. The undo of each step then only brings the world to what the ledger wants, as its run did.
+    fn turn(&self) -> Outcome<Self::Cx> {
+        None
+    }
+
+    /// What is written in the record that ends the task: the instance's status, most of all.
+    fn settle(&self, end: &End, now: Millis) -> Outcome<Self::Cx>;
 }
 
 /// Writes a list of steps: `steps![start_nodes undo remove_nodes within 30, flush as pivot, report]`.

@@ -1,1 +1,97 @@
-//! ledger
+//! The durable truth: what is wanted, what has been seen, and every task. A file per noun; each query once.
+//!
+//! What must stay true:
+//! - An answer of [`Ledger::write`] has reached the disk.
+//! - A write is a retriable closure: it reads and writes the ledger and nothing else.
+//! - Reads have connections of their own and never wait for a writer.
+//! - Secrets come in sealed; nothing here can open them.
+
+mod deal;
+mod driver;
+mod instance;
+mod journal;
+mod meta;
+mod migrations;
+mod node;
+mod select;
+mod tag;
+mod task;
+
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+pub use deal::*;
+pub use driver::{Error, Reader, Result, Row, Tx, Value};
+pub use instance::*;
+pub use journal::{LEASE, Write, write};
+pub use meta::*;
+pub use node::*;
+pub use select::Select;
+pub use tag::*;
+pub use task::*;
+
+/// The ledger: cheap to clone.
+#[derive(Clone)]
+pub struct Ledger(Arc<driver::sqlite::Sqlite>);
+
+impl Ledger {
+    /// Opens the ledger in a file, making or upgrading it first.
+    pub fn sqlite(file: &Path) -> Result<Ledger> {
+        migrations::run_on_sqlite(file)?;
+        Ok(Ledger(Arc::new(driver::sqlite::Sqlite::open(file)?)))
+    }
+
+    /// Runs `body` in one write transaction, and answers once that is durable. Where `body` returns an error, nothing
+    /// of it is kept and the error reaches the caller unchanged. `body` may run more than once.
+    pub async fn write<T, E, F>(&self, body: F) -> std::result::Result<T, E>
+    where
+        F: FnMut(&mut dyn Tx) -> std::result::Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.0.submit(Box::new(Transaction { body, result: None, answer }));
+        answered.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Reads one state of the ledger. Short: it runs on the caller's thread.
+    pub fn read<T>(&self, body: impl FnOnce(&mut dyn Reader) -> Result<T>) -> Result<T> {
+        self.0.read(body)
+    }
+}
+
+struct Transaction<F, T, E> {
+    body: F,
+    result: Option<std::result::Result<T, E>>,
+    answer: oneshot::Sender<std::result::Result<T, E>>,
+}
+
+impl<F, T, E> driver::sqlite::Job for Transaction<F, T, E>
+where
+    F: FnMut(&mut dyn Tx) -> std::result::Result<T, E> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn run(&mut self, tx: &mut dyn Tx) -> bool {
+        // A panic takes its own transaction back and no other, and leaves the writer alive.
+        self.result = std::panic::catch_unwind(AssertUnwindSafe(|| (self.body)(tx))).ok();
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn finish(self: Box<Self>, committed: Result<()>) {
+        let result = match (self.result, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(error)) => Err(error.into()),
+            (None, Ok(())) => Err(Error::Corrupt("a transaction panicked; the log says where".into()).into()),
+        };
+        // The caller may have gone away; what is written stays written.
+        drop(self.answer.send(result));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -99,7 +99,7 @@ impl Journal<World> for World {
         })
     }
 
-    fn renew(&self, claim: Claim) -> BoxFuture<'_, Result<(), JournalError>> {
+    fn renew(&self, claim: Claim, _: Millis) -> BoxFuture<'_, Result<(), JournalError>> {
         let held = self.book.lock().unwrap().fence == claim.fence;
         Box::pin(async move { if held { Ok(()) } else { Err(JournalError::Fenced) } })
     }
@@ -114,7 +114,10 @@ impl Flow for Evening {
     type Cx = World;
     const NAME: &'static str = "evening";
     const STEPS: &'static [Step<World, Self>] = steps![light_left undo darken_left, light_right undo darken_right within 30, open_door as pivot, report within 5];
-    fn settle(&self, end: &End) -> Outcome<World> {
+    fn turn(&self) -> Outcome<World> {
+        Some("turned")
+    }
+    fn settle(&self, end: &End, _: Millis) -> Outcome<World> {
         Some(match end {
             End::Done => "done",
             End::Undone { .. } => "undone",
@@ -175,7 +178,9 @@ async fn whatever_happens_at_any_step_the_world_is_all_or_nothing() {
         assert_eq!(end == End::Done, case.ends_done, "{}: {end:?}", case.name);
         assert_eq!((things.left, things.right), (case.ends_done, case.ends_done), "{}", case.name);
         assert_eq!(book.notes.last(), Some(if case.ends_done { &"done" } else { &"undone" }), "{}", case.name);
-        assert!(book.notes.iter().filter(|note| **note == "left is lit").count() <= 1, "{}", case.name);
+        let noted = |what| book.notes.iter().filter(|note| **note == what).count();
+        assert!(noted("left is lit") <= 1, "{}", case.name);
+        assert_eq!(noted("turned"), usize::from(!case.ends_done), "{}", case.name);
     }
 }
 

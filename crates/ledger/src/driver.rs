@@ -1,0 +1,215 @@
+//! What a store must offer. A query is written once, in SQL that SQLite and PostgreSQL both read: 64-bit integers,
+//! text and bytes, times in Unix milliseconds, `$1` for the first argument.
+
+pub(crate) mod sqlite;
+
+/// A value in a row, or an argument of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// No value.
+    Null,
+    /// A whole number; booleans are 0 and 1.
+    Int(i64),
+    /// A fraction.
+    Real(f64),
+    /// A text without NUL.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Value::Int(value)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Value::Int(value.into())
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Value::Real(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Value::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Value::Text(value)
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Self {
+        Value::Blob(value)
+    }
+}
+
+impl From<model::Millis> for Value {
+    fn from(value: model::Millis) -> Self {
+        Value::Int(value.0)
+    }
+}
+
+impl From<model::TaskId> for Value {
+    fn from(value: model::TaskId) -> Self {
+        Value::Int(value.0)
+    }
+}
+
+impl From<model::Epoch> for Value {
+    fn from(value: model::Epoch) -> Self {
+        Value::Int(value.0)
+    }
+}
+
+impl From<&model::InstanceId> for Value {
+    fn from(value: &model::InstanceId) -> Self {
+        Value::Text(value.as_str().to_owned())
+    }
+}
+
+impl From<&model::NodeId> for Value {
+    fn from(value: &model::NodeId) -> Self {
+        Value::Text(value.as_str().to_owned())
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Value::Null, Into::into)
+    }
+}
+
+/// One row of an answer. Columns are taken by their place in the query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row(pub Vec<Value>);
+
+impl Row {
+    /// A whole number.
+    pub fn int(&self, column: usize) -> Result<i64> {
+        match self.0.get(column) {
+            Some(Value::Int(value)) => Ok(*value),
+            other => Err(unexpected(column, "a number", other)),
+        }
+    }
+
+    /// A whole number, or none.
+    pub fn int_opt(&self, column: usize) -> Result<Option<i64>> {
+        if let Some(Value::Null) = self.0.get(column) { Ok(None) } else { self.int(column).map(Some) }
+    }
+
+    /// A fraction.
+    pub fn real(&self, column: usize) -> Result<f64> {
+        match self.0.get(column) {
+            Some(Value::Real(value)) => Ok(*value),
+            Some(Value::Int(value)) => Ok(*value as f64),
+            other => Err(unexpected(column, "a fraction", other)),
+        }
+    }
+
+    /// A text, taken out of the row.
+    pub fn text(&mut self, column: usize) -> Result<String> {
+        match self.0.get_mut(column) {
+            Some(Value::Text(value)) => Ok(std::mem::take(value)),
+            other => Err(unexpected(column, "a text", other.as_deref())),
+        }
+    }
+
+    /// Bytes, taken out of the row, or none.
+    pub fn blob_opt(&mut self, column: usize) -> Result<Option<Vec<u8>>> {
+        match self.0.get_mut(column) {
+            Some(Value::Null) => Ok(None),
+            Some(Value::Blob(value)) => Ok(Some(std::mem::take(value))),
+            other => Err(unexpected(column, "bytes", other.as_deref())),
+        }
+    }
+
+    /// A text that `parse` can read.
+    pub fn parsed<T>(&mut self, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
+        let text = self.text(column)?;
+        parse(&text).ok_or_else(|| Error::Corrupt(format!("column {column} holds {text:?}")))
+    }
+
+    /// A number that `parse` can read.
+    pub fn numbered<T>(&self, column: usize, parse: impl FnOnce(i64) -> Option<T>) -> Result<T> {
+        let number = self.int(column)?;
+        parse(number).ok_or_else(|| Error::Corrupt(format!("column {column} holds {number}")))
+    }
+}
+
+fn unexpected(column: usize, wanted: &str, got: Option<&Value>) -> Error {
+    Error::Corrupt(format!("column {column} should be {wanted} and is {got:?}"))
+}
+
+/// Why the ledger could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// SQLite said no: disk full, file damaged, a constraint.
+    #[error("sqlite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A row is not what this binary wrote.
+    #[error("the ledger holds what it should not: {0}")]
+    Corrupt(String),
+    /// The ledger was written by a newer binary.
+    #[error("the ledger has schema {found}, this binary knows {known}: start the newer binary")]
+    TooNew {
+        /// The version in the file.
+        found: i64,
+        /// The newest that this binary can read.
+        known: i64,
+    },
+    /// A worker's claim is no longer the newest.
+    #[error("another worker has the task")]
+    Fenced,
+    /// The ledger is being closed.
+    #[error("the ledger is closed")]
+    Closed,
+}
+
+impl Error {
+    /// Whether a unique key was already there: somebody else was first.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Error::Sqlite(rusqlite::Error::SqliteFailure(e, _))
+            if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+                || e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
+    }
+}
+
+/// What ledger functions answer.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can be read, inside a transaction or outside.
+pub trait Reader {
+    /// All rows of a query.
+    fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>>;
+
+    /// The first row of a query.
+    fn row(&mut self, sql: &str, args: &[Value]) -> Result<Option<Row>> {
+        Ok(self.rows(sql, args)?.into_iter().next())
+    }
+}
+
+/// A write transaction. What is read in it is what is written on.
+pub trait Tx: Reader {
+    /// Runs a statement; answers how many rows it changed.
+    fn exec(&mut self, sql: &str, args: &[Value]) -> Result<u64>;
+
+    /// The transaction as a reader.
+    fn reader(&mut self) -> &mut dyn Reader;
+}
+
+/// Writes `[a, b]` for a query's arguments, each turned into a [`Value`].
+#[macro_export]
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { &[$($crate::Value::from($value)),*] };
+}

@@ -1,0 +1,239 @@
+//! SQLite: one writer thread that commits what has come in together, and readers that never wait for it.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, TryLockError, mpsc};
+use std::thread::JoinHandle;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Error, Reader, Result, Row, Tx, Value};
+
+/// The most transactions that share one commit, and so one wait for the disk.
+const BATCH: usize = 256;
+
+/// A write transaction on its way: run (again, if the store asks for it), then told how the commit went.
+pub(crate) trait Job: Send {
+    /// Runs the body; `false` where it wants nothing of it kept.
+    fn run(&mut self, tx: &mut dyn Tx) -> bool;
+    /// Tells the caller. An error means that nothing was kept.
+    fn finish(self: Box<Self>, committed: Result<()>);
+}
+
+pub(crate) struct Sqlite {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Vec<Mutex<Connection>>,
+}
+
+impl Sqlite {
+    pub(crate) fn open(file: &Path) -> Result<Self> {
+        let writer = Connection::open(file)?;
+        // FULL: a commit has reached the disk before it is answered; the batch makes that one wait for many.
+        writer.execute_batch(
+            "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;
+             pragma wal_autocheckpoint = 4000; pragma journal_size_limit = 67108864;",
+        )?;
+        writer.set_prepared_statement_cache_capacity(256);
+        let count = std::thread::available_parallelism().map_or(2, usize::from) + 1;
+        let readers = (0..count).map(|_| open_reader(file)).collect::<Result<Vec<_>>>()?;
+        let (jobs, inbox) = mpsc::channel();
+        let writer = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || write_all(writer, inbox))
+            .map_err(|_| Error::Closed)?;
+        Ok(Sqlite { jobs: Some(jobs), writer: Some(writer), readers })
+    }
+
+    pub(crate) fn submit(&self, job: Box<dyn Job>) {
+        let refused = match &self.jobs {
+            Some(jobs) => jobs.send(job).err().map(|refused| refused.0),
+            None => Some(job),
+        };
+        if let Some(job) = refused {
+            job.finish(Err(Error::Closed));
+        }
+    }
+
+    /// Runs a read on a connection of its own. Everything in it sees one state of the ledger.
+    pub(crate) fn read<T>(&self, body: impl FnOnce(&mut dyn Reader) -> Result<T>) -> Result<T> {
+        let mut connection = self.free_reader();
+        let tx = connection.transaction()?;
+        body(&mut SqliteReader(&tx))
+    }
+
+    fn free_reader(&self) -> MutexGuard<'_, Connection> {
+        for reader in &self.readers {
+            match reader.try_lock() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        self.readers[0].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            // A join error means that the writer panicked; it said so then.
+            drop(writer.join());
+        }
+    }
+}
+
+fn open_reader(file: &Path) -> Result<Mutex<Connection>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let reader = Connection::open_with_flags(file, flags)?;
+    reader.set_prepared_statement_cache_capacity(256);
+    Ok(Mutex::new(reader))
+}
+
+/// The writer's life: takes what has come in, runs it in one transaction, commits, answers.
+fn write_all(mut connection: Connection, inbox: mpsc::Receiver<Box<dyn Job>>) {
+    while let Ok(first) = inbox.recv() {
+        let mut batch = vec![first];
+        batch.extend(inbox.try_iter().take(BATCH - 1));
+        write_batch(&mut connection, batch);
+    }
+}
+
+fn write_batch(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
+    match run_batch(connection, &mut batch) {
+        Ok(()) => {
+            for job in batch {
+                job.finish(Ok(()));
+            }
+        }
+        Err(error) => match <[_; 1]>::try_from(batch) {
+            Ok([alone]) => alone.finish(Err(error)),
+            // One of them broke the shared transaction (a full disk, mostly): each stands for itself now.
+            Err(batch) => batch.into_iter().for_each(|job| write_batch(connection, vec![job])),
+        },
+    }
+}
+
+fn run_batch(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
+    let mut tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for job in batch.iter_mut() {
+        let point = tx.savepoint()?;
+        let kept = job.run(&mut SqliteTx(&point));
+        if point.is_autocommit() {
+            return Err(Error::Corrupt("the store gave up the transaction".into()));
+        }
+        if kept {
+            point.commit()?;
+        } else {
+            // Dropping a savepoint rolls back to it.
+            drop(point);
+        }
+    }
+    Ok(tx.commit()?)
+}
+
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Int(value) => ValueRef::Integer(*value),
+            Value::Real(value) => ValueRef::Real(*value),
+            Value::Text(value) => ValueRef::Text(value.as_bytes()),
+            Value::Blob(value) => ValueRef::Blob(value),
+        }))
+    }
+}
+
+/// SQLite takes `$1` for a name; `?1` is its numbered form.
+fn numbered(sql: &str) -> String {
+    sql.replace('$', "?")
+}
+
+fn query(connection: &Connection, sql: &str, args: &[Value]) -> Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(&numbered(sql))?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(rusqlite::params_from_iter(args))?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut values = Vec::with_capacity(columns);
+        for column in 0..columns {
+            values.push(match row.get_ref(column)? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(value) => Value::Int(value),
+                ValueRef::Real(value) => Value::Real(value),
+                ValueRef::Text(value) => Value::Text(String::from_utf8_lossy(value).into_owned()),
+                ValueRef::Blob(value) => Value::Blob(value.to_vec()),
+            });
+        }
+        out.push(Row(values));
+    }
+    Ok(out)
+}
+
+struct SqliteReader<'a>(&'a Connection);
+
+impl Reader for SqliteReader<'_> {
+    fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>> {
+        query(self.0, sql, args)
+    }
+}
+
+struct SqliteTx<'a>(&'a Connection);
+
+impl Reader for SqliteTx<'_> {
+    fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>> {
+        query(self.0, sql, args)
+    }
+}
+
+impl Tx for SqliteTx<'_> {
+    fn exec(&mut self, sql: &str, args: &[Value]) -> Result<u64> {
+        let mut statement = self.0.prepare_cached(&numbered(sql))?;
+        Ok(statement.execute(rusqlite::params_from_iter(args))? as u64)
+    }
+
+    fn reader(&mut self) -> &mut dyn Reader {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ledger, args};
+
+    /// A body that fills the file up to its limit shares a batch with bodies that fit.
+    #[test]
+    fn a_transaction_that_finds_the_disk_full_takes_no_other_with_it() {
+        struct Insert(&'static str, usize, mpsc::Sender<(&'static str, bool)>);
+        impl Job for Insert {
+            fn run(&mut self, tx: &mut dyn Tx) -> bool {
+                let text = "x".repeat(self.1);
+                tx.exec("insert into meta (name, text) values ($1, $2)", args![self.0, text]).is_ok()
+            }
+            fn finish(self: Box<Self>, committed: Result<()>) {
+                self.2.send((self.0, committed.is_ok())).expect("the test listens");
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ledger.db");
+        drop(Ledger::sqlite(&file).unwrap());
+        let mut connection = Connection::open(&file).unwrap();
+        let pages: i64 = connection.query_row("pragma page_count", [], |row| row.get(0)).unwrap();
+        connection.execute_batch(&format!("pragma max_page_count = {}", pages + 20)).unwrap();
+        let (answers, answered) = mpsc::channel();
+        let batch: Vec<Box<dyn Job>> = vec![
+            Box::new(Insert("small", 10, answers.clone())),
+            Box::new(Insert("huge", 10_000_000, answers.clone())),
+            Box::new(Insert("little", 10, answers)),
+        ];
+        write_batch(&mut connection, batch);
+        assert_eq!(
+            answered.try_iter().filter(|(name, _)| *name != "huge").collect::<Vec<_>>(),
+            [("small", true), ("little", true)]
+        );
+        let kept: Vec<Row> = query(&connection, "select name from meta order by name", &[]).unwrap();
+        assert_eq!(kept, [Row(vec!["little".into()]), Row(vec!["small".into()])]);
+    }
+}

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use flow::{Claim, Context, End, Entry, Journal, JournalError};
+use futures_util::future::BoxFuture;
+use model::{Millis, TaskResult};
+
+use crate::task::to_json;
+use crate::{Error, Ledger, Result, Tx, args, renew_claim};
+
+/// How long a worker has a task without a sign of life. Renewed with every record, and every few seconds.
+pub const LEASE: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// What a step writes into the ledger along with the record that it is done.
+pub type Write = Arc<dyn Fn(&mut dyn Tx) -> Result<()> + Send + Sync>;
+
+/// Makes a [`Write`].
+pub fn write(body: impl Fn(&mut dyn Tx) -> Result<()> + Send + Sync + 'static) -> Write {
+    Arc::new(body)
+}
+
+impl<C: Context<Write = Write>> Journal<C> for Ledger {
+    fn append(
+        &self,
+        claim: Claim,
+        entry: Entry,
+        writes: Vec<Write>,
+    ) -> BoxFuture<'_, std::result::Result<(), JournalError>> {
+        let done = self.write(move |tx| record(tx, claim, &entry, &writes));
+        Box::pin(async move { done.await.map_err(refused) })
+    }
+
+    fn renew(&self, claim: Claim, now: Millis) -> BoxFuture<'_, std::result::Result<(), JournalError>> {
+        Box::pin(async move { self.write(move |tx| renew_claim(tx, claim, now + LEASE)).await.map_err(refused) })
+    }
+}
+
+fn refused(error: Error) -> JournalError {
+    match error {
+        Error::Fenced => JournalError::Fenced,
+        other => JournalError::Unavailable(other.to_string()),
+    }
+}
+
+fn record(tx: &mut dyn Tx, claim: Claim, entry: &Entry, writes: &[Write]) -> Result<()> {
+    let until = entry.at + LEASE;
+    let cursor = to_json(&entry.cursor)?;
+    let changed = tx.exec(
+        "update task set state = $3, cursor = $4, progress = case when progress < $5 then $5 else progress end, lease_until = $6
+         where id = $1 and fence = $2 and result < 2",
+        args![claim.task, claim.fence, entry.state.as_str(), cursor, entry.progress, until],
+    )?;
+    if changed != 1 {
+        return Err(Error::Fenced);
+    }
+    if let Some(passed) = &entry.passed {
+        tx.exec(
+            "insert into step (task, seq, name, phase, started_at, ended_at, tries, message)
+             values ($1, (select coalesce(max(seq), 0) + 1 from step where task = $1), $2, $3, $4, $5, $6, $7)",
+            args![
+                claim.task,
+                passed.step.as_str(),
+                match passed.phase {
+                    flow::Phase::Run => "run",
+                    flow::Phase::Undo => "undo",
+                },
+                passed.started_at,
+                passed.ended_at,
+                i64::from(passed.tries),
+                passed.message.as_str(),
+            ],
+        )?;
+    }
+    for write in writes {
+        write(tx)?;
+    }
+    match &entry.end {
+        Some(end) => finish(tx, claim, end, entry.at),
+        None => Ok(()),
+    }
+}
+
+fn finish(tx: &mut dyn Tx, claim: Claim, end: &End, now: Millis) -> Result<()> {
+    let (result, code, message) = match end {
+        End::Done => (TaskResult::Done, "", ""),
+        End::Undone { code, message } | End::Stuck { code, message } => {
+            (TaskResult::Failed, code.as_str(), message.as_str())
+        }
+    };
+    tx.exec(
+        "update task set result = $2, code = $3, message = $4,
+            ended_at = case when $5 > started_at then $5 else started_at end where id = $1",
+        args![claim.task, result.number(), code, message, now],
+    )?;
+    tx.exec("delete from hold where task = $1", args![claim.task])?;
+    Ok(())
+}

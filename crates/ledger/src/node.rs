@@ -1,0 +1,168 @@
+use std::net::{IpAddr, SocketAddr};
+
+use model::{EngineVersion, Epoch, InstanceId, NodeAddr, NodeId, NodeRole, Route, RoutingTable, Target, Vip};
+
+use crate::{Reader, Result, Row, Tx, args, count_on, counter};
+
+/// A node as it is wanted, and as it was seen last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// Whose it is.
+    pub instance: InstanceId,
+    /// `NodeId` of NodeSet: unique over the service.
+    pub number: i64,
+    /// `GroupId` of a replica group: stays with the node whatever its role.
+    pub group: i64,
+    /// Its part in its shard.
+    pub role: NodeRole,
+    /// Where it is.
+    pub zone: i64,
+    /// Where it listens.
+    pub addr: NodeAddr,
+    /// Its latest start.
+    pub epoch: Epoch,
+    /// Whether it is to run.
+    pub runs: bool,
+    /// The start that was seen last.
+    pub observed_epoch: Option<Epoch>,
+    /// Whether that one was up when it was seen last.
+    pub observed_up: bool,
+    /// The engine that runs it, as it says; `None` before its first start.
+    pub observed_version: Option<EngineVersion>,
+}
+
+const COLUMNS: &str = "id, instance, number, shard_group, role, zone, address, port, epoch, runs, observed_epoch, \
+    observed_up, observed_version";
+
+/// Adds a node. Its address is unique.
+pub fn insert_node(tx: &mut dyn Tx, node: &Node) -> Result<()> {
+    let sql = format!("insert into node ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)");
+    tx.exec(
+        &sql,
+        args![
+            &node.id,
+            &node.instance,
+            node.number,
+            node.group,
+            node.role.number(),
+            node.zone,
+            node.addr.0.ip().to_string(),
+            i64::from(node.addr.0.port()),
+            node.epoch,
+            node.runs,
+            node.observed_epoch,
+            node.observed_up,
+            node.observed_version.map(|version| version.to_string()).unwrap_or_default(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn read(mut row: Row) -> Result<Node> {
+    let ip = row.parsed(6, |text| text.parse::<IpAddr>().ok())?;
+    let port = row.numbered(7, |number| u16::try_from(number).ok())?;
+    Ok(Node {
+        id: row.parsed(0, NodeId::parse)?,
+        instance: row.parsed(1, InstanceId::parse)?,
+        number: row.int(2)?,
+        group: row.int(3)?,
+        role: row.numbered(4, NodeRole::parse)?,
+        zone: row.int(5)?,
+        addr: NodeAddr(SocketAddr::new(ip, port)),
+        epoch: Epoch(row.int(8)?),
+        runs: row.int(9)? != 0,
+        observed_epoch: row.int_opt(10)?.map(Epoch),
+        observed_up: row.int(11)? != 0,
+        observed_version: EngineVersion::parse(&row.text(12)?),
+    })
+}
+
+/// The nodes of an instance, the primary first.
+pub fn nodes_of(reader: &mut dyn Reader, instance: &InstanceId) -> Result<Vec<Node>> {
+    let sql = format!("select {COLUMNS} from node where instance = $1 order by role, number");
+    reader.rows(&sql, args![instance])?.into_iter().map(read).collect()
+}
+
+/// The node of this id.
+pub fn node(reader: &mut dyn Reader, id: &NodeId) -> Result<Option<Node>> {
+    let sql = format!("select {COLUMNS} from node where id = $1");
+    reader.row(&sql, args![id])?.map(read).transpose()
+}
+
+/// Every node of every instance.
+pub fn all_nodes(reader: &mut dyn Reader) -> Result<Vec<Node>> {
+    let sql = format!("select {COLUMNS} from node order by instance, role, number");
+    reader.rows(&sql, &[])?.into_iter().map(read).collect()
+}
+
+/// Whether a node listens, or will, at this address.
+pub fn node_addr_is_taken(reader: &mut dyn Reader, addr: NodeAddr) -> Result<bool> {
+    let sql = "select 1 from node where address = $1 and port = $2";
+    Ok(reader.row(sql, args![addr.0.ip().to_string(), i64::from(addr.0.port())])?.is_some())
+}
+
+/// Sets whether the nodes of an instance are to run, each under an epoch of its own that is new: whoever still acts
+/// under the one before is behind.
+pub fn set_running(tx: &mut dyn Tx, instance: &InstanceId, runs: bool) -> Result<()> {
+    tx.exec("update node set runs = $2, epoch = epoch + 1 where instance = $1 and runs <> $2", args![instance, runs])?;
+    count_routes_on(tx)
+}
+
+/// Gives a node that is to run the epoch of its next start, if it still has the one that `ended`; answers whether it
+/// had.
+pub fn next_epoch(tx: &mut dyn Tx, node: &NodeId, ended: Epoch) -> Result<bool> {
+    let sql = "update node set epoch = epoch + 1, observed_up = 0 where id = $1 and epoch = $2 and runs = 1";
+    let changed = tx.exec(sql, args![node, ended])?;
+    count_routes_on(tx)?;
+    Ok(changed == 1)
+}
+
+/// Notes what was seen of a node; what an older epoch says is dropped.
+pub fn observe(tx: &mut dyn Tx, node: &NodeId, epoch: Epoch, up: bool, version: Option<EngineVersion>) -> Result<()> {
+    tx.exec(
+        "update node set observed_epoch = $2, observed_up = $3, observed_version = coalesce($4, observed_version)
+         where id = $1 and epoch = $2",
+        args![node, epoch, up, version.map(|version| version.to_string())],
+    )?;
+    Ok(())
+}
+
+const ROUTES: &str = "routes";
+
+/// Notes that the routing table is another one now.
+pub(crate) fn count_routes_on(tx: &mut dyn Tx) -> Result<()> {
+    count_on(tx, ROUTES, 1).map(drop)
+}
+
+/// The routing table: every address, and the primary that it leads to while it is open.
+pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
+    let version = counter(reader, ROUTES)?;
+    let rows = reader.rows(
+        "select i.id, i.address, i.port, i.is_open, n.id, n.address, n.port, n.epoch
+         from instance i left join node n on n.instance = i.id and n.role = 0 and n.runs = 1 order by i.id",
+        &[],
+    )?;
+    let routes = rows.into_iter().map(|mut row| {
+        let addr = |row: &mut Row, column: usize| -> Result<SocketAddr> {
+            let ip = row.parsed(column, |text| text.parse::<IpAddr>().ok())?;
+            Ok(SocketAddr::new(ip, row.numbered(column + 1, |number| u16::try_from(number).ok())?))
+        };
+        let leads_on = row.int(3)? != 0 && row.int_opt(7)?.is_some();
+        Ok(Route {
+            instance: row.parsed(0, InstanceId::parse)?,
+            vip: Vip(addr(&mut row, 1)?),
+            target: if leads_on {
+                Some(Target {
+                    node: row.parsed(4, NodeId::parse)?,
+                    addr: NodeAddr(addr(&mut row, 5)?),
+                    epoch: Epoch(row.int(7)?),
+                })
+            } else {
+                None
+            },
+        })
+    });
+    Ok(RoutingTable { version, routes: routes.collect::<Result<_>>()? })
+}

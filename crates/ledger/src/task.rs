@@ -1,0 +1,166 @@
+use flow::{Claim, Claimed, Cursor};
+use model::{InstanceId, Millis, TaskId, TaskResult};
+
+use crate::{Error, Instance, Reader, Result, Row, Select, Tx, args};
+
+/// A task as clients see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Who owns it.
+    pub account: i64,
+    /// Who started it: a uin, or the name of the keeper.
+    pub caller: String,
+    /// The instance that it changes; it may be gone.
+    pub instance: InstanceId,
+    /// What that was called when the task was accepted.
+    pub instance_name: String,
+    /// The project it belonged to then.
+    pub project: i64,
+    /// The type's code.
+    pub kind: String,
+    /// Where it is.
+    pub result: TaskResult,
+    /// 0 to 1; only grows.
+    pub progress: f64,
+    /// The API's code of a failure; else empty.
+    pub code: String,
+    /// Why it failed; else empty.
+    pub message: String,
+    /// When it was accepted.
+    pub started_at: Millis,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+}
+
+/// A task to be accepted.
+#[derive(Clone, Debug)]
+pub struct NewTask<'a> {
+    /// What it changes; it keeps this one's name and project.
+    pub instance: &'a Instance,
+    /// Who starts it.
+    pub caller: &'a str,
+    /// The type's code.
+    pub kind: &'static str,
+    /// The flow that does it.
+    pub flow: &'static str,
+    /// The flow's first step.
+    pub first_step: &'static str,
+    /// The flow's state as JSON.
+    pub state: String,
+}
+
+/// Accepts a task, and takes its instance: [`Error::is_taken`] where another task has that.
+pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskId> {
+    // Ids and start times have the same order, even where the clock was set back.
+    let last = tx.row("select started_at from task order by id desc limit 1", &[])?;
+    let started_at = last.map_or(Ok(now), |row| row.int(0).map(|last| now.max(Millis(last))))?;
+    let cursor = to_json(&Cursor::start(new.first_step, started_at))?;
+    let row = tx.row(
+        "insert into task (account, caller, instance, instance_name, project, type, flow, state, cursor, result,
+            progress, started_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11) returning id",
+        args![
+            new.instance.account,
+            new.caller,
+            &new.instance.id,
+            new.instance.name.as_str(),
+            new.instance.project,
+            new.kind,
+            new.flow,
+            new.state,
+            cursor,
+            TaskResult::Waiting.number(),
+            started_at,
+        ],
+    )?;
+    let id = TaskId(row.ok_or_else(|| Error::Corrupt("an insert returned nothing".into()))?.int(0)?);
+    tx.exec("insert into hold (instance, task) values ($1, $2)", args![&new.instance.id, id])?;
+    Ok(id)
+}
+
+/// The task that has an instance now.
+pub fn holder(reader: &mut dyn Reader, instance: &InstanceId) -> Result<Option<TaskId>> {
+    let row = reader.row("select task from hold where instance = $1", args![instance])?;
+    row.map(|row| row.int(0).map(TaskId)).transpose()
+}
+
+/// Takes tasks that nobody works on, oldest first, until `until`.
+pub fn claim_tasks(tx: &mut dyn Tx, now: Millis, until: Millis, most: i64) -> Result<Vec<Claimed>> {
+    let mut rows = tx.rows(
+        "update task set fence = fence + 1, lease_until = $2, result = 1
+         where id in (select id from task where result < 2 and lease_until <= $1 order by id limit $3)
+         returning id, fence, flow, state, cursor",
+        args![now, until, most],
+    )?;
+    rows.sort_by_key(|row| row.int(0).unwrap_or(0));
+    rows.into_iter()
+        .map(|mut row| {
+            let cursor: String = row.text(4)?;
+            Ok(Claimed {
+                claim: Claim { task: TaskId(row.int(0)?), fence: row.int(1)? },
+                flow: row.text(2)?,
+                state: row.text(3)?,
+                cursor: serde_json::from_str(&cursor).map_err(|e| Error::Corrupt(format!("a task's cursor: {e}")))?,
+            })
+        })
+        .collect()
+}
+
+/// Ends every lease. For a store with one server alone, which has just started: whoever had them is gone.
+pub fn end_leases(tx: &mut dyn Tx) -> Result<()> {
+    tx.exec("update task set lease_until = 0 where result < 2", &[])?;
+    Ok(())
+}
+
+/// Keeps a claim until `until`: [`Error::Fenced`] where it isn't the newest any more.
+pub fn renew_claim(tx: &mut dyn Tx, claim: Claim, until: Millis) -> Result<()> {
+    let sql = "update task set lease_until = $3 where id = $1 and fence = $2 and result < 2";
+    if tx.exec(sql, args![claim.task, claim.fence, until])? == 1 { Ok(()) } else { Err(Error::Fenced) }
+}
+
+macro_rules! columns {
+    () => {
+        "id, account, caller, instance, instance_name, project, type, result, progress, code, message, started_at, \
+         ended_at from task"
+    };
+}
+
+fn read(mut row: Row) -> Result<Task> {
+    Ok(Task {
+        id: TaskId(row.int(0)?),
+        account: row.int(1)?,
+        caller: row.text(2)?,
+        instance: row.parsed(3, InstanceId::parse)?,
+        instance_name: row.text(4)?,
+        project: row.int(5)?,
+        kind: row.text(6)?,
+        result: row.numbered(7, TaskResult::parse)?,
+        progress: row.real(8)?,
+        code: row.text(9)?,
+        message: row.text(10)?,
+        started_at: Millis(row.int(11)?),
+        ended_at: row.int_opt(12)?.map(Millis),
+    })
+}
+
+/// The task of this id, whoever owns it.
+pub fn task(reader: &mut dyn Reader, id: TaskId) -> Result<Option<Task>> {
+    reader.row(concat!("select ", columns!(), " where id = $1"), args![id])?.map(read).transpose()
+}
+
+/// A page of the tasks that fit, newest first, and how many fit in all.
+pub fn list_tasks(reader: &mut dyn Reader, filter: &Select, limit: i64, offset: i64) -> Result<(i64, Vec<Task>)> {
+    let count = filter.count(reader, "task")?;
+    let rows = filter.page(reader, columns!(), "started_at desc, id desc", limit, offset)?;
+    Ok((count, rows.into_iter().map(read).collect::<Result<_>>()?))
+}
+
+/// How many tasks are not at their end.
+pub fn count_open_tasks(reader: &mut dyn Reader) -> Result<i64> {
+    reader.row("select count(*) from task where result < 2", &[])?.map_or(Ok(0), |row| row.int(0))
+}
+
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::Corrupt(format!("can't be written as JSON: {error}")))
+}

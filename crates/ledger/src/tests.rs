@@ -1,0 +1,254 @@
+use std::net::SocketAddr;
+
+use flow::{Cursor, End, Entry, Journal, JournalError, Passed, Phase};
+use model::*;
+
+use crate::*;
+
+struct World;
+impl flow::Context for World {
+    type Write = Write;
+    fn clock(&self) -> &dyn flow::Clock {
+        &flow::SystemClock
+    }
+}
+
+fn fresh() -> (tempfile::TempDir, Ledger) {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::sqlite(&folder.path().join("ledger.db")).unwrap();
+    (folder, ledger)
+}
+
+fn sample(number: u64) -> Instance {
+    Instance {
+        id: InstanceId::from_random(number),
+        account: 7,
+        name: format!("cache {number}"),
+        project: 0,
+        type_id: TypeId::parse(17).unwrap(),
+        version: EngineVersion::new(7, 0, 0),
+        memory_mb: 1024,
+        shards: 1,
+        replicas: 1,
+        zone: 100001,
+        vpc: "vpc-1".into(),
+        subnet: "subnet-1".into(),
+        vip: Vip(SocketAddr::from(([127, 88, 0, number as u8], 6379))),
+        is_open: false,
+        status: InstanceStatus::Idle,
+        shows_node_set: false,
+        no_auth: false,
+        password: Some(vec![1, 0, 2]),
+        admin: vec![3],
+        billing: BillingMode::Postpaid,
+        auto_renew: 0,
+        delete_protection: false,
+        created_at: Millis(1_000 + number as i64),
+        deadline_at: None,
+        closed_at: None,
+        offline_at: None,
+    }
+}
+
+fn new_task(instance: &Instance) -> NewTask<'_> {
+    NewTask { instance, caller: "7", kind: "004", flow: "f", first_step: "a", state: "{}".into() }
+}
+
+async fn submit(ledger: &Ledger, instance: Instance, at: i64) -> Result<TaskId> {
+    ledger.write(move |tx| open_task(tx, new_task(&instance), Millis(at))).await
+}
+
+#[tokio::test]
+async fn an_instance_reads_back_as_it_was_written() {
+    let (folder, ledger) = fresh();
+    let written = sample(1);
+    let it = written.clone();
+    ledger.write(move |tx| insert_instance(tx, &it)).await.unwrap();
+    drop(ledger);
+    let ledger = Ledger::sqlite(&folder.path().join("ledger.db")).unwrap();
+    assert_eq!(ledger.read(|r| instance(r, &written.id)).unwrap(), Some(written));
+}
+
+#[tokio::test]
+async fn two_instances_cannot_have_one_address() {
+    let (_folder, ledger) = fresh();
+    let (one, mut other) = (sample(1), sample(2));
+    other.vip = one.vip;
+    ledger.write(move |tx| insert_instance(tx, &one)).await.unwrap();
+    let refused = ledger.write(move |tx| insert_instance(tx, &other)).await;
+    assert!(matches!(refused, Err(error) if error.is_taken()));
+}
+
+#[tokio::test]
+async fn what_a_body_refuses_is_not_kept_and_its_error_arrives_unchanged() {
+    #[derive(Debug, PartialEq)]
+    enum Refusal {
+        Busy,
+        Ledger,
+    }
+    impl From<Error> for Refusal {
+        fn from(_: Error) -> Self {
+            Refusal::Ledger
+        }
+    }
+    let (_folder, ledger) = fresh();
+    let refused: std::result::Result<(), _> = ledger
+        .write(|tx| {
+            set_meta_text(tx, "ghost", "boo")?;
+            Err(Refusal::Busy)
+        })
+        .await;
+    assert_eq!(refused, Err(Refusal::Busy));
+    assert_eq!(ledger.read(|r| meta_text(r, "ghost")).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_body_is_that_callers_error_and_the_next_write_works() {
+    let (_folder, ledger) = fresh();
+    let panicked: Result<()> = ledger.write(|_| panic!("as asked")).await;
+    assert!(panicked.is_err());
+    ledger.write(|tx| set_meta_text(tx, "a", "b")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writes_in_contention_all_land() {
+    let (_folder, ledger) = fresh();
+    let writes = (0..400).map(|_| {
+        let ledger = ledger.clone();
+        tokio::spawn(async move { ledger.write(|tx| count_on(tx, "n", 1)).await })
+    });
+    let mut seen: Vec<i64> = Vec::new();
+    for write in writes.collect::<Vec<_>>() {
+        seen.push(write.await.unwrap().unwrap());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=400).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn a_second_task_on_a_busy_instance_is_refused_by_the_schema() {
+    let (_folder, ledger) = fresh();
+    submit(&ledger, sample(1), 10).await.unwrap();
+    let refused = submit(&ledger, sample(1), 11).await;
+    assert!(matches!(refused, Err(error) if error.is_taken()));
+    submit(&ledger, sample(2), 12).await.unwrap();
+}
+
+#[tokio::test]
+async fn start_times_follow_ids_even_when_the_clock_goes_back() {
+    let (_folder, ledger) = fresh();
+    let first = submit(&ledger, sample(1), 5_000).await.unwrap();
+    let second = submit(&ledger, sample(2), 3_000).await.unwrap();
+    assert!(second > first);
+    let started = ledger.read(|r| task(r, second)).unwrap().unwrap().started_at;
+    assert_eq!(started, Millis(5_000));
+}
+
+fn record(step: &str, end: Option<End>) -> Entry {
+    Entry {
+        passed: Some(Passed {
+            step: step.into(),
+            phase: Phase::Run,
+            started_at: Millis(1),
+            ended_at: Millis(2),
+            tries: 0,
+            message: String::new(),
+        }),
+        state: "{\"a\":1}".into(),
+        cursor: Cursor::start("b", Millis(2)),
+        progress: 0.5,
+        end,
+        at: Millis(20),
+    }
+}
+
+#[tokio::test]
+async fn a_claim_is_had_by_one_and_an_older_one_changes_nothing() {
+    let (_folder, ledger) = fresh();
+    let id = submit(&ledger, sample(1), 10).await.unwrap();
+    let first = ledger.write(|tx| claim_tasks(tx, Millis(10), Millis(30), 9)).await.unwrap();
+    assert_eq!(first.len(), 1);
+    let none = ledger.write(|tx| claim_tasks(tx, Millis(20), Millis(40), 9)).await.unwrap();
+    assert!(none.is_empty(), "leased");
+    let second = ledger.write(|tx| claim_tasks(tx, Millis(31), Millis(60), 9)).await.unwrap();
+    assert_eq!(second[0].claim.fence, first[0].claim.fence + 1);
+
+    let journal: &dyn Journal<World> = &ledger;
+    let ghost = vec![write(|tx| set_meta_text(tx, "ghost", "boo"))];
+    let fenced = journal.append(first[0].claim, record("a", None), ghost).await;
+    assert_eq!(fenced, Err(JournalError::Fenced));
+    assert_eq!(ledger.read(|r| meta_text(r, "ghost")).unwrap(), None);
+
+    let effect = vec![write(|tx| set_meta_text(tx, "effect", "yes"))];
+    journal.append(second[0].claim, record("a", None), effect).await.unwrap();
+    assert_eq!(ledger.read(|r| meta_text(r, "effect")).unwrap().as_deref(), Some("yes"));
+    let listed = ledger.read(|r| task(r, id)).unwrap().unwrap();
+    assert_eq!((listed.result, listed.progress), (TaskResult::Running, 0.5));
+
+    journal.append(second[0].claim, record("b", Some(End::Done)), vec![]).await.unwrap();
+    assert_eq!(ledger.read(|r| task(r, id)).unwrap().unwrap().result, TaskResult::Done);
+    assert_eq!(ledger.read(|r| holder(r, &sample(1).id)).unwrap(), None, "the instance is free");
+    let late = journal.append(second[0].claim, record("b", Some(End::Done)), vec![]).await;
+    assert_eq!(late, Err(JournalError::Fenced), "a finished task is not written again");
+}
+
+#[tokio::test]
+async fn tasks_are_listed_newest_first_with_an_exact_count() {
+    let (_folder, ledger) = fresh();
+    for number in 0..25 {
+        submit(&ledger, sample(number), 1_000 * (number as i64 / 2)).await.unwrap();
+    }
+    let mut filter = Select::new();
+    filter.and("account = $", 7);
+    filter.and("started_at >= $", 3_000);
+    let (count, page) = ledger.read(|r| list_tasks(r, &filter, 5, 2)).unwrap();
+    assert_eq!(count, 19);
+    assert_eq!(page.iter().map(|task| task.id.0).collect::<Vec<_>>(), [23, 22, 21, 20, 19]);
+    filter.and_any::<i64>("result = $", []);
+    assert_eq!(ledger.read(|r| list_tasks(r, &filter, 5, 0)).unwrap().0, 0);
+}
+
+#[tokio::test]
+async fn a_deal_is_delivered_with_its_last_task_and_failed_with_any() {
+    let (_folder, ledger) = fresh();
+    let deal = |name: &str| Deal {
+        name: name.into(),
+        account: 7,
+        creator: "7".into(),
+        description: String::new(),
+        zone: 1,
+        goods: 2,
+        instances: vec![sample(1).id, sample(2).id],
+        status: DealStatus::Delivering,
+        created_at: Millis(1),
+        ended_at: None,
+    };
+    let (good, bad) = (deal("1"), deal("2"));
+    ledger
+        .write(move |tx| {
+            insert_deal(tx, &good, 2)?;
+            insert_deal(tx, &bad, 2)?;
+            settle_deal(tx, "1", true, Millis(5))?;
+            settle_deal(tx, "2", false, Millis(5))?;
+            settle_deal(tx, "2", true, Millis(6))
+        })
+        .await
+        .unwrap();
+    let status = |name: &'static str| ledger.read(|r| deal_by_name(r, 7, name)).unwrap().unwrap();
+    assert_eq!((status("1").status, status("1").ended_at), (DealStatus::Delivering, None));
+    assert_eq!((status("2").status, status("2").ended_at), (DealStatus::Failed, Some(Millis(6))));
+    ledger.write(|tx| settle_deal(tx, "1", true, Millis(7))).await.unwrap();
+    assert_eq!((status("1").status, status("1").ended_at), (DealStatus::Delivered, Some(Millis(7))));
+}
+
+#[tokio::test]
+async fn a_ledger_of_a_newer_binary_is_refused() {
+    let (folder, ledger) = fresh();
+    ledger
+        .write(|tx| -> Result<()> { tx.exec("insert into schema (version) values (99)", &[]).map(drop) })
+        .await
+        .unwrap();
+    drop(ledger);
+    let refused = Ledger::sqlite(&folder.path().join("ledger.db"));
+    assert!(matches!(refused, Err(Error::TooNew { found: 99, .. })));
+}
