@@ -1,0 +1,228 @@
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::{opencrs, wait_for};
+
+/// The key pair that every service of the tests is started with.
+pub(crate) const SECRET_ID: &str = "AKIDe2e0000000000000000000000000000";
+pub(crate) const SECRET_KEY: &str = "e2e-secret-key-of-no-value-0000";
+
+/// A service of the test's own, in a data folder of its own. Dropping it stops it, and fails the test where
+/// `opencrs stop` leaves a process behind.
+pub struct Service {
+    dir: TempDir,
+    settings: Vec<(String, String)>,
+    address: String,
+    server: Child,
+}
+
+/// A process that the service started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// As the kernel numbers it.
+    pub pid: Pid,
+    /// Its working folder, which is below the data folder.
+    pub folder: PathBuf,
+    /// Its arguments, the program first.
+    pub command: Vec<String>,
+}
+
+impl Process {
+    /// Kills it as a crash would: no handler of its own runs.
+    pub fn kill(&self) {
+        // One that ended meanwhile is as dead as it should be.
+        let _ = kill_process(self.pid, Signal::KILL);
+    }
+}
+
+impl Service {
+    /// Starts one that limits neither requests nor memory.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with more environment variables, which win over those of `start`.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let dir = tempfile::Builder::new().prefix("opencrs-e2e-").tempdir().expect("a temporary folder");
+        let mut all = vec![
+            ("OPENCRS_SECRET_ID".to_owned(), SECRET_ID.to_owned()),
+            ("OPENCRS_SECRET_KEY".to_owned(), SECRET_KEY.to_owned()),
+            ("OPENCRS_RATE_LIMITS".to_owned(), "off".to_owned()),
+            ("OPENCRS_HOST_MEMORY".to_owned(), "0".to_owned()),
+        ];
+        all.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
+        all.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        let address = "127.0.0.1:0".to_owned();
+        let server = launch(dir.path(), &all, &address);
+        let mut service = Service { dir, settings: all, address, server };
+        service.await_address(0);
+        service
+    }
+
+    /// `host:port` of the API.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        data(self.dir.path())
+    }
+
+    /// What the server has said so far, over all its starts.
+    pub fn log(&self) -> String {
+        read_log(self.dir.path())
+    }
+
+    /// The processes that the service runs: the gateway and the engines, but not the server.
+    pub fn processes(&self) -> Vec<Process> {
+        let data = self.data().canonicalize().unwrap_or_else(|_| self.data());
+        let pids =
+            fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let server = Pid::from_child(&self.server);
+        pids.filter_map(Pid::from_raw)
+            .filter(|pid| *pid != server)
+            .filter_map(read_process)
+            .filter(|process| process.folder.starts_with(&data))
+            .collect()
+    }
+
+    /// The engines among the processes.
+    pub fn engines(&self) -> Vec<Process> {
+        let is_engine = |process: &Process| {
+            process.command[0].contains("redis-server") || process.command[0].contains("valkey-server")
+        };
+        self.processes().into_iter().filter(is_engine).collect()
+    }
+
+    /// Kills the server alone, as a crash would.
+    pub fn kill(&mut self) {
+        self.server.kill().expect("kill the server");
+        self.server.wait().expect("the end of the server");
+    }
+
+    /// Asks the server alone to end, and waits until it has.
+    pub fn terminate(&mut self) {
+        kill_process(Pid::from_child(&self.server), Signal::TERM).expect("signal the server");
+        let status = self.server.wait().expect("the end of the server");
+        assert!(status.success(), "the server ended with {status}");
+    }
+
+    /// Starts the server again, at the same address and on the same data.
+    pub fn resume(&mut self) {
+        let said = self.log().len();
+        self.server = launch(self.dir.path(), &self.settings, &self.address);
+        self.await_address(said);
+    }
+
+    /// Reads where the server listens from what it says after the first `said` bytes of its log.
+    fn await_address(&mut self, said: usize) {
+        self.address = wait_for("the server to listen", || {
+            let log = self.log().split_off(said);
+            if let Some(status) = self.server.try_wait().expect("the server's state") {
+                panic!("the server ended with {status} at its start");
+            }
+            Some(log.lines().find_map(|line| line.strip_prefix("listening on http://"))?.trim().to_owned())
+        });
+    }
+
+    /// Ends all of it by `opencrs stop`.
+    pub fn stop(&mut self) {
+        let output = Command::new(opencrs())
+            .args(["stop", "--data"])
+            .arg(self.data())
+            .env_clear()
+            .stdin(Stdio::null())
+            .output()
+            .expect("run opencrs stop");
+        assert!(output.status.success(), "opencrs stop ended with {}: {}", output.status, text(&output));
+        self.server.wait().expect("the end of the server");
+        assert_eq!(self.processes(), [], "opencrs stop left processes behind");
+    }
+
+    /// Ends all of it as a power cut would: nothing is asked, everything is dead.
+    pub fn cut_power(&mut self) {
+        self.kill();
+        wait_for("every process to be dead", || {
+            let alive = self.processes();
+            alive.iter().for_each(Process::kill);
+            alive.is_empty().then_some(())
+        });
+    }
+
+    /// Runs a second server on the same data folder to its end, which is soon.
+    pub fn start_second(&self) -> (bool, String) {
+        let mut command = serve(self.dir.path(), &self.settings, "127.0.0.1:0");
+        let mut second = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start opencrs serve");
+        wait_for("the second server to end", || second.try_wait().expect("the second server's state"));
+        let output = second.wait_with_output().expect("what the second server says");
+        (output.status.success(), text(&output))
+    }
+}
+
+impl Drop for Service {
+    #[expect(clippy::print_stderr, reason = "this is what a failed test has to show")]
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        if failed {
+            eprintln!("--- {}\n{}---", log_path(self.dir.path()).display(), self.log());
+            self.dir.disable_cleanup(true);
+        }
+        let _ = Command::new(opencrs()).args(["stop", "--data"]).arg(self.data()).env_clear().output();
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        let left = self.processes();
+        left.iter().for_each(Process::kill);
+        assert!(failed || left.is_empty(), "opencrs stop left processes behind: {left:?}");
+    }
+}
+
+fn data(dir: &Path) -> PathBuf {
+    dir.join("data")
+}
+
+fn log_path(dir: &Path) -> PathBuf {
+    dir.join("server.log")
+}
+
+fn read_log(dir: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(log_path(dir)).unwrap_or_default()).into_owned()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+fn serve(dir: &Path, settings: &[(String, String)], listen: &str) -> Command {
+    let mut command = Command::new(opencrs());
+    command
+        .args(["serve", "--listen", listen, "--data"])
+        .arg(data(dir))
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(settings.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null());
+    command
+}
+
+/// Starts a server that says what it has to say to its log.
+fn launch(dir: &Path, settings: &[(String, String)], listen: &str) -> Child {
+    let log = File::options().create(true).append(true).open(log_path(dir)).expect("open the server's log");
+    let mut command = serve(dir, settings, listen);
+    command.stdout(log.try_clone().expect("share the server's log")).stderr(log);
+    command.spawn().expect("start opencrs serve")
+}
+
+fn read_process(pid: Pid) -> Option<Process> {
+    let proc = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+    let folder = fs::read_link(proc.join("cwd")).ok()?;
+    let command = fs::read(proc.join("cmdline")).ok()?;
+    let command: Vec<_> =
+        command.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    Some(Process { pid, folder, command })
+}

@@ -1,0 +1,128 @@
+//! What happens to a machine, and who else is on it.
+
+use e2e::{Client, Instance, Process, Service, run, wait_for, wait_for_task};
+use serde_json::{Value, json};
+
+/// One that runs with a key in it, and one that is isolated, with a key in it too.
+fn a_running_and_an_isolated_instance(client: &mut Client) -> (Instance, Instance) {
+    let running = Instance::create_with(client, json!({ "RedisReplicasNum": 1, "InstanceName": "running" }));
+    let isolated = Instance::create_with(client, json!({ "InstanceName": "isolated" }));
+    for instance in [&running, &isolated] {
+        instance.run::<()>(&["SET", "name", &instance.id]).expect("SET");
+    }
+    let destroy = client.done("DestroyPostpaidInstance", json!({ "InstanceId": isolated.id }));
+    wait_for_task(client, &destroy);
+    isolated.wait_for_status(client, -3);
+    (running, isolated)
+}
+
+fn addresses(client: &mut Client) -> Vec<(Value, Value, Value)> {
+    let rows = client.done("DescribeInstances", json!({ "OrderBy": "instancename" }));
+    let rows = rows["InstanceSet"].as_array().expect("a list");
+    rows.iter().map(|row| (row["InstanceId"].clone(), row["WanIp"].clone(), row["Port"].clone())).collect()
+}
+
+/// Brings the machine down and up again, and looks whether all is as it was.
+fn check_a_restart(bring_down_and_up: impl FnOnce(&mut Service)) {
+    let mut service = Service::start();
+    let mut client = Client::python(&service);
+    let (running, isolated) = a_running_and_an_isolated_instance(&mut client);
+    let before = addresses(&mut client);
+
+    bring_down_and_up(&mut service);
+
+    let name: String = wait_for("the running instance to answer", || running.run(&["GET", "name"]).ok());
+    assert_eq!(name, running.id);
+    assert_eq!(addresses(&mut client), before);
+    assert!(isolated.connect().is_err(), "an isolated instance answers after a restart");
+    client.done("StartupInstance", json!({ "InstanceId": isolated.id }));
+    isolated.wait_for_status(&mut client, 2);
+    assert_eq!(isolated.run::<String>(&["GET", "name"]).expect("GET"), isolated.id);
+}
+
+#[test]
+fn everything_comes_back_after_opencrs_stop() {
+    check_a_restart(|service| {
+        service.stop();
+        service.resume();
+    });
+}
+
+#[test]
+fn everything_comes_back_after_a_power_cut() {
+    check_a_restart(|service| {
+        service.cut_power();
+        service.resume();
+    });
+}
+
+#[test]
+fn a_server_that_ends_leaves_every_engine_and_connection_alone() {
+    let mut service = Service::start();
+    let mut client = Client::python(&service);
+    let instance = Instance::create(&mut client);
+    let mut open = instance.connect().expect("connect");
+    let before = service.processes();
+
+    service.terminate();
+    assert_eq!(run::<String>(&mut open, &["PING"]).expect("PING without a server"), "PONG");
+    assert_eq!(instance.run::<String>(&["PING"]).expect("a new connection without a server"), "PONG");
+    service.resume();
+    assert_eq!(run::<String>(&mut open, &["PING"]).expect("PING under the next server"), "PONG");
+    assert_eq!(instance.describe(&mut client).expect("its row")["Status"], 2);
+    assert_eq!(service.processes(), before);
+}
+
+#[test]
+fn a_killed_engine_comes_back_with_its_data() {
+    let service = Service::start();
+    let mut client = Client::python(&service);
+    let instance = Instance::create(&mut client);
+    let mut open = instance.connect().expect("connect");
+    run::<()>(&mut open, &["SET", "name", "survivor"]).expect("SET");
+
+    service.engines().iter().for_each(Process::kill);
+    assert!(run::<String>(&mut open, &["PING"]).is_err(), "the connection to a dead engine is not reset");
+    let name: String = wait_for("the engine to be back", || instance.run(&["GET", "name"]).ok());
+    assert_eq!(name, "survivor");
+    assert_eq!(instance.describe(&mut client).expect("its row")["Status"], 2);
+}
+
+#[test]
+fn a_killed_gateway_comes_back() {
+    let service = Service::start();
+    let instance = Instance::create(&mut Client::python(&service));
+    let gateways: Vec<_> = service.processes().into_iter().filter(|process| process.command[1] == "gateway").collect();
+    assert_eq!(gateways.len(), 1, "{:?}", service.processes());
+    gateways[0].kill();
+    wait_for("the gateway to be back", || instance.run::<String>(&["PING"]).ok());
+}
+
+#[test]
+fn a_second_server_on_the_same_folder_refuses_and_says_why() {
+    let service = Service::start();
+    let mut client = Client::python(&service);
+    let instance = Instance::create(&mut client);
+    let (succeeded, said) = service.start_second();
+    assert!(!succeeded, "{said}");
+    assert!(said.contains(&service.data().display().to_string()), "{said}");
+    assert_eq!(instance.run::<String>(&["PING"]).expect("PING"), "PONG");
+    client.done("DescribeInstances", json!({}));
+}
+
+#[test]
+fn two_services_side_by_side_do_not_meet() {
+    let mut one = Service::start();
+    let other = Service::start();
+    let (mut one_client, mut other_client) = (Client::python(&one), Client::python(&other));
+    let of_one = Instance::create(&mut one_client);
+    let of_other = Instance::create(&mut other_client);
+    assert_ne!(of_one.host, of_other.host);
+    assert_eq!(addresses(&mut one_client).len(), 1);
+    assert_eq!(addresses(&mut other_client).len(), 1);
+
+    let mut open = of_other.connect().expect("connect");
+    one.stop();
+    assert!(of_one.connect().is_err(), "a stopped service answers");
+    assert_eq!(run::<String>(&mut open, &["PING"]).expect("PING on the other service"), "PONG");
+}

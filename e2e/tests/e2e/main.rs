@@ -1,0 +1,10 @@
+//! The service as its users meet it: unmodified public clients, real engines, and what may happen to a machine.
+//! Each test has a service of its own.
+
+mod clients;
+mod crashes;
+mod limits;
+mod lives;
+mod machines;
+mod refusals;
+mod tasks;
