@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
@@ -27,6 +27,9 @@ pub(super) fn unbuilt_actions_are_known(repo: &Repo) -> Result<Vec<String>> {
 
 /// What the binary offers (`opencrs catalogue`, kept in `api/catalogue.json`) is what the reference has, field by
 /// field, but for the actions that are not built yet. A product of our own may offer anything.
+///
+/// The catalogue has the form of the reference, but knows no objects by name: what is in an object or in a list of
+/// objects stands beside it, as `InstanceTags.TagKey`.
 pub(super) fn the_catalogue_conforms(repo: &Repo) -> Result<Vec<String>> {
     if !repo.has(CATALOGUE) {
         return Ok(Vec::new());
@@ -37,54 +40,61 @@ pub(super) fn the_catalogue_conforms(repo: &Repo) -> Result<Vec<String>> {
 
 fn compare(reference: &Map<String, Value>, catalogue: &Map<String, Value>, unbuilt: &BTreeSet<&str>) -> Vec<String> {
     let mut faults = Vec::new();
-    let built = actions(catalogue);
-    for name in actions(reference) {
-        match (built.contains(&name), unbuilt.contains(name.as_str())) {
+    let (known, built) = (actions(reference), actions(catalogue));
+    for name in &known {
+        match (built.contains(name), unbuilt.contains(name.as_str())) {
             (false, false) => faults.push(format!("{name} is neither built nor listed as unbuilt")),
             (true, true) => faults.push(format!("{name} is built: take it off {UNBUILT}")),
             _ => {}
         }
     }
+    let ours = |name: &&String| reference.keys().any(|product| name.starts_with(&format!("{product}:")));
+    faults.extend(built.difference(&known).filter(ours).map(|name| format!("{name} is not in {REFERENCE}")));
     for (product, wanted) in reference {
-        let Some(offered) = catalogue.get(product) else { continue };
-        for (action, sides) in offered["actions"].as_object().into_iter().flatten() {
+        for (action, offered) in
+            catalogue.get(product).and_then(|offer| offer["actions"].as_object()).into_iter().flatten()
+        {
             for side in ["request", "response"] {
-                compare_fields(
-                    &format!("{action}.{side}"),
-                    &wanted["actions"][action][side],
-                    &sides[side],
-                    &mut faults,
-                );
+                let mut fields = BTreeMap::new();
+                spell_out(&wanted["objects"], "", &wanted["actions"][action][side], &mut fields);
+                compare_fields(&format!("{action}.{side}"), &fields, &offered[side], &mut faults);
             }
-        }
-        for (object, fields) in offered["objects"].as_object().into_iter().flatten() {
-            compare_fields(object, &wanted["objects"][object], fields, &mut faults);
         }
     }
     faults
 }
 
-fn compare_fields(path: &str, wanted: &Value, offered: &Value, faults: &mut Vec<String>) {
-    let (Some(wanted), Some(offered)) = (wanted.as_object(), offered.as_object()) else {
-        faults.push(format!("{path} is not in {REFERENCE}"));
-        return;
-    };
-    for name in wanted.keys().chain(offered.keys()).collect::<BTreeSet<_>>() {
-        let (wanted, offered) = (wanted.get(name).map(kind), offered.get(name).map(kind));
-        if wanted != offered {
-            let show = |kind: Option<(&str, bool)>| match kind {
-                None => "absent".to_owned(),
-                Some((kind, required)) => format!("{kind}{}", if required { ", required" } else { "" }),
-            };
-            faults.push(format!("{path}.{name} is {}, not {}", show(offered), show(wanted)));
-        }
+/// Puts the fields of objects beside those that hold the objects.
+fn spell_out(objects: &Value, path: &str, fields: &Value, out: &mut BTreeMap<String, String>) {
+    for (name, field) in fields.as_object().into_iter().flatten() {
+        let (kind, notes) =
+            field.as_str().and_then(|text| text.split_once(", ").or(Some((text, "")))).unwrap_or_default();
+        let item = kind.strip_prefix("list of ").unwrap_or(kind);
+        let path = format!("{path}{name}");
+        let kind = if objects[item].is_object() { kind.replace(item, "object") } else { kind.to_owned() };
+        let required = if notes.contains("required") { ", required" } else { "" };
+        spell_out(objects, &format!("{path}."), &objects[item], out);
+        out.insert(path, format!("{kind}{required}"));
     }
 }
 
-/// A field's type, and whether a request must have it: what else the reference notes binds no one here.
-fn kind(field: &Value) -> (&str, bool) {
-    let mut words = field.as_str().unwrap_or_default().split(", ");
-    (words.next().unwrap_or_default(), words.any(|word| word == "required"))
+fn compare_fields(path: &str, wanted: &BTreeMap<String, String>, offered: &Value, faults: &mut Vec<String>) {
+    let offered: BTreeMap<_, _> = offered
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, kind)| (name, kind.as_str().unwrap_or_default()))
+        .collect();
+    for name in wanted.keys().chain(offered.keys().copied()).collect::<BTreeSet<_>>() {
+        match (offered.get(name), wanted.get(name)) {
+            (None, _) => faults.push(format!("{path}.{name} is missing")),
+            (Some(_), None) => faults.push(format!("{path}.{name} is not in {REFERENCE}")),
+            (Some(offered), Some(wanted)) if offered != wanted => {
+                faults.push(format!("{path}.{name} is {offered}, not {wanted}"))
+            }
+            _ => {}
+        }
+    }
 }
 
 /// `product:version:Action` of every action.
@@ -118,33 +128,46 @@ mod tests {
         assert_tidy(super::the_catalogue_conforms);
     }
 
-    fn offer(limit: &str) -> Map<String, Value> {
-        let actions = json!({ "List": { "request": { "Limit": limit }, "response": { "Rows": "list of Row" } } });
-        let offer =
-            json!({ "shop:2020-01-01": { "actions": actions, "objects": { "Row": { "Id": "string, nullable" } } } });
-        offer.as_object().expect("an object").clone()
+    fn reference() -> Map<String, Value> {
+        let list = json!({
+            "request": { "Limit": "int64, required, deprecated", "Tags": "list of Tag" },
+            "response": { "Rows": "list of string, nullable" },
+        });
+        map(json!({ "shop:1": { "actions": { "List": list }, "objects": { "Tag": { "Key": "string, required" } } } }))
+    }
+
+    fn catalogue(limit: &str) -> Map<String, Value> {
+        let request = json!({ "Limit": limit, "Tags": "list of object", "Tags.Key": "string, required" });
+        let list = json!({ "request": request, "response": { "Rows": "list of string" } });
+        map(json!({ "shop:1": { "actions": { "List": list } }, "ours:1": { "actions": { "Anything": {} } } }))
+    }
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().expect("an object").clone()
     }
 
     #[test]
-    fn the_same_fields_conform_whatever_else_is_noted_of_them() {
-        assert_eq!(compare(&offer("int64, deprecated"), &offer("int64"), &BTreeSet::new()), [""; 0]);
+    fn what_has_each_field_with_its_type_conforms() {
+        assert_eq!(compare(&reference(), &catalogue("int64, required"), &BTreeSet::new()), [""; 0]);
     }
 
     #[test]
     fn a_field_of_another_type_is_named() {
-        let faults = compare(&offer("int64, required"), &offer("uint64"), &BTreeSet::from(["shop:2020-01-01:List"]));
-        assert_eq!(
-            faults,
-            [
-                "shop:2020-01-01:List is built: take it off api/unimplemented.txt",
-                "List.request.Limit is uint64, not int64, required",
-            ]
-        );
+        let faults = compare(&reference(), &catalogue("uint64"), &BTreeSet::new());
+        assert_eq!(faults, ["List.request.Limit is uint64, not int64, required"]);
     }
 
     #[test]
-    fn an_action_is_built_or_listed() {
-        let faults = compare(&offer("int64"), &Map::new(), &BTreeSet::new());
-        assert_eq!(faults, ["shop:2020-01-01:List is neither built nor listed as unbuilt"]);
+    fn an_action_is_either_built_or_listed() {
+        let listed = BTreeSet::from(["shop:1:List"]);
+        assert_eq!(compare(&reference(), &Map::new(), &listed), [""; 0]);
+        assert_eq!(
+            compare(&reference(), &Map::new(), &BTreeSet::new()),
+            ["shop:1:List is neither built nor listed as unbuilt"]
+        );
+        assert_eq!(
+            compare(&reference(), &catalogue("int64, required"), &listed),
+            ["shop:1:List is built: take it off api/unimplemented.txt"]
+        );
     }
 }
