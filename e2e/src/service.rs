@@ -11,9 +11,10 @@ use crate::{opencrs, wait_for};
 pub(crate) const SECRET_ID: &str = "AKIDe2e0000000000000000000000000000";
 pub(crate) const SECRET_KEY: &str = "e2e-secret-key-of-no-value-0000";
 
-/// A service of the test's own, in a data folder of its own. Dropping it stops it, and fails the test where
-/// `opencrs stop` leaves a process behind.
+/// A service of the test's own, in a data folder of its own. Dropping it stops it, and fails the test where a process
+/// is left behind, or where the server's log has what no log may have.
 pub struct Service {
+    subcommand: &'static str,
     dir: TempDir,
     settings: Vec<(String, String)>,
     address: String,
@@ -45,9 +46,19 @@ impl Service {
         Self::start_with(&[])
     }
 
-    /// Starts one with more environment variables, which win over those of `start`.
+    /// Starts one with more environment variables, which win over those of `start`. An empty one is not set.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::launch("serve", settings)
+    }
+
+    /// Starts `opencrs dev`, which keeps its data in a temporary folder of its own.
+    pub fn start_dev() -> Self {
+        Self::launch("dev", &[])
+    }
+
+    fn launch(subcommand: &'static str, settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("opencrs-e2e-").tempdir().expect("a temporary folder");
+        fs::create_dir(data(dir.path())).expect("the data folder");
         let mut all = vec![
             ("OPENCRS_SECRET_ID".to_owned(), SECRET_ID.to_owned()),
             ("OPENCRS_SECRET_KEY".to_owned(), SECRET_KEY.to_owned()),
@@ -55,10 +66,11 @@ impl Service {
             ("OPENCRS_HOST_MEMORY".to_owned(), "0".to_owned()),
         ];
         all.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
-        all.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        let set = settings.iter().filter(|(_, value)| !value.is_empty());
+        all.extend(set.map(|(name, value)| (name.to_string(), value.to_string())));
         let address = "127.0.0.1:0".to_owned();
-        let server = launch(dir.path(), &all, &address);
-        let mut service = Service { dir, settings: all, address, server };
+        let server = launch(subcommand, dir.path(), &all, &address);
+        let mut service = Service { subcommand, dir, settings: all, address, server };
         service.await_address(0);
         service
     }
@@ -94,7 +106,10 @@ impl Service {
     /// The engines among the processes.
     pub fn engines(&self) -> Vec<Process> {
         let is_engine = |process: &Process| {
-            process.command[0].contains("redis-server") || process.command[0].contains("valkey-server")
+            process
+                .command
+                .first()
+                .is_some_and(|program| program.contains("redis-server") || program.contains("valkey-server"))
         };
         self.processes().into_iter().filter(is_engine).collect()
     }
@@ -115,7 +130,7 @@ impl Service {
     /// Starts the server again, at the same address and on the same data.
     pub fn resume(&mut self) {
         let said = self.log().len();
-        self.server = launch(self.dir.path(), &self.settings, &self.address);
+        self.server = launch(self.subcommand, self.dir.path(), &self.settings, &self.address);
         self.await_address(said);
     }
 
@@ -156,7 +171,7 @@ impl Service {
 
     /// Runs a second server on the same data folder to its end, which is soon.
     pub fn start_second(&self) -> (bool, String) {
-        let mut command = serve(self.dir.path(), &self.settings, "127.0.0.1:0");
+        let mut command = serve(self.subcommand, self.dir.path(), &self.settings, "127.0.0.1:0");
         let mut second = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start opencrs serve");
         wait_for("the second server to end", || second.try_wait().expect("the second server's state"));
         let output = second.wait_with_output().expect("what the second server says");
@@ -172,12 +187,21 @@ impl Drop for Service {
             eprintln!("--- {}\n{}---", log_path(self.dir.path()).display(), self.log());
             self.dir.disable_cleanup(true);
         }
-        let _ = Command::new(opencrs()).args(["stop", "--data"]).arg(self.data()).env_clear().output();
+        if self.subcommand == "serve" {
+            let _ = Command::new(opencrs()).args(["stop", "--data"]).arg(self.data()).env_clear().output();
+        } else {
+            let _ = kill_process(Pid::from_child(&self.server), Signal::TERM);
+            let _ = self.server.wait();
+        }
         let _ = self.server.kill();
         let _ = self.server.wait();
         let left = self.processes();
         left.iter().for_each(Process::kill);
-        assert!(failed || left.is_empty(), "opencrs stop left processes behind: {left:?}");
+        assert!(failed || left.is_empty(), "processes are left behind: {left:?}");
+        let log = self.log();
+        // Every password of the tests has a horse in it.
+        let forbidden = ["panicked at", " ERROR ", "-horse-"].iter().find(|word| log.contains(**word));
+        assert!(failed || forbidden.is_none(), "the server's log has {forbidden:?}:\n{log}");
     }
 }
 
@@ -197,23 +221,26 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
-fn serve(dir: &Path, settings: &[(String, String)], listen: &str) -> Command {
+fn serve(subcommand: &str, dir: &Path, settings: &[(String, String)], listen: &str) -> Command {
     let mut command = Command::new(opencrs());
+    command.args([subcommand, "--listen", listen]);
+    if subcommand == "serve" {
+        command.arg("--data").arg(data(dir));
+    }
     command
-        .args(["serve", "--listen", listen, "--data"])
-        .arg(data(dir))
         .current_dir(dir)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("TMPDIR", data(dir))
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
     command
 }
 
 /// Starts a server that says what it has to say to its log.
-fn launch(dir: &Path, settings: &[(String, String)], listen: &str) -> Child {
+fn launch(subcommand: &str, dir: &Path, settings: &[(String, String)], listen: &str) -> Child {
     let log = File::options().create(true).append(true).open(log_path(dir)).expect("open the server's log");
-    let mut command = serve(dir, settings, listen);
+    let mut command = serve(subcommand, dir, settings, listen);
     command.stdout(log.try_clone().expect("share the server's log")).stderr(log);
     command.spawn().expect("start opencrs serve")
 }

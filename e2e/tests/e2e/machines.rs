@@ -1,5 +1,9 @@
 //! What happens to a machine, and who else is on it.
 
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use e2e::{Client, Instance, Process, Service, run, wait_for, wait_for_task};
 use serde_json::{Value, json};
 
@@ -92,7 +96,11 @@ fn a_killed_engine_comes_back_with_its_data() {
 fn a_killed_gateway_comes_back() {
     let service = Service::start();
     let instance = Instance::create(&mut Client::python(&service));
-    let gateways: Vec<_> = service.processes().into_iter().filter(|process| process.command[1] == "gateway").collect();
+    let gateways: Vec<_> = service
+        .processes()
+        .into_iter()
+        .filter(|process| process.command.get(1).is_some_and(|word| word == "gateway"))
+        .collect();
     assert_eq!(gateways.len(), 1, "{:?}", service.processes());
     gateways[0].kill();
     wait_for("the gateway to be back", || instance.run::<String>(&["PING"]).ok());
@@ -125,4 +133,34 @@ fn two_services_side_by_side_do_not_meet() {
     one.stop();
     assert!(of_one.connect().is_err(), "a stopped service answers");
     assert_eq!(run::<String>(&mut open, &["PING"]).expect("PING on the other service"), "PONG");
+}
+
+#[test]
+fn a_dev_service_leaves_nothing_behind_when_it_is_killed() {
+    let mut service = Service::start_dev();
+    let instance = Instance::create(&mut Client::python(&service));
+    assert_eq!(instance.run::<String>(&["PING"]).expect("PING"), "PONG");
+    assert_ne!(service.processes(), []);
+    service.kill();
+    wait_for("its processes to die with it", || service.processes().is_empty().then_some(()));
+}
+
+#[test]
+fn a_dev_service_that_ends_takes_its_data_with_it() {
+    let mut service = Service::start_dev();
+    Instance::create(&mut Client::python(&service));
+    assert_ne!(fs::read_dir(service.data()).expect("its folder").count(), 0);
+    service.terminate();
+    assert_eq!(service.processes(), []);
+    assert_eq!(fs::read_dir(service.data()).expect("its folder").count(), 0);
+}
+
+#[test]
+fn a_service_says_that_it_serves() {
+    let service = Service::start();
+    let mut connection = TcpStream::connect(service.address()).expect("connect");
+    write!(connection, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("ask");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).expect("read the answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
