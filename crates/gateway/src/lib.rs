@@ -1,1 +1,120 @@
-//! gateway
+//! The data plane: keeps the customers' addresses, and carries their connections to the nodes.
+//!
+//! The gateway is a process of its own, so that the control plane can crash or be upgraded beneath open connections.
+//! It reads a whole [`RoutingTable`](model::RoutingTable), which the control plane publishes through a [`Client`],
+//! and nothing else. The table last in force is kept in a file: a gateway that restarts alone brings every address
+//! back at once.
+//!
+//! Below: [`folder`] is what the process has on disk, [`control`] how it is spoken to, [`table`] what it brings into
+//! force. A [`door`] is one customer's address, a [`destination`] what the connections that came in by one door
+//! share; [`dial`], [`connection`] and [`exchange`] are the way of one connection.
+
+mod address;
+mod client;
+mod connection;
+mod control;
+mod destination;
+mod dial;
+mod door;
+mod exchange;
+mod folder;
+mod table;
+
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{info, warn};
+
+pub use client::{Client, ClientError};
+use folder::Folder;
+use table::Gateway;
+
+/// How often what could not be brought into force is tried again.
+const HEAL_EVERY: Duration = Duration::from_secs(1);
+/// How long to leave a listener alone that has no file descriptor for the next connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another one has this data folder.
+    #[error("another gateway already runs in {}", .0.display())]
+    AlreadyRunning(PathBuf),
+    /// The data folder could not be used.
+    #[error("could not {doing} {}", path.display())]
+    Folder {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// Runs the gateway of the data folder `dir` until `stop` resolves, then closes every address, resets every
+/// connection and returns. Without a control plane it goes on with the table last in force.
+///
+/// It raises the process's soft limit of open files to the hard one, since a connection takes two.
+///
+/// The work is small and never blocks, so two worker threads serve one machine well and one is enough for a laptop;
+/// each connection stays on whichever is free:
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+/// runtime.block_on(gateway::run("/var/lib/opencrs".as_ref(), std::future::pending()))?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Where another gateway runs in `dir`, or where its folder can't be made, locked or listened in. Once it runs,
+/// nothing ends it but `stop`.
+pub async fn run(dir: &Path, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    raise_file_limit();
+    let folder = Arc::new(Folder::open(dir)?);
+    // Whoever publishes while the last table is being restored waits, and is not turned away.
+    let control = folder.listen()?;
+    let gateway = Arc::new(Mutex::new(Gateway::restore(folder.clone()).await));
+
+    let mut callers = JoinSet::new();
+    let mut heal = interval(HEAL_EVERY);
+    heal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = control.accept() => match accepted {
+                Ok((stream, _)) => {
+                    callers.spawn(control::answer(stream, gateway.clone()));
+                }
+                Err(error) => {
+                    warn!(%error, "could not accept a control connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = callers.join_next() => {}
+            _ = heal.tick() => gateway.lock().await.heal().await,
+        }
+    }
+    callers.shutdown().await;
+    gateway.lock().await.close().await;
+    folder.stop_listening();
+    info!("the gateway has ended");
+    Ok(())
+}
+
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        warn!(%error, "could not raise the limit of open files");
+    }
+}

@@ -1,0 +1,87 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::{GatewayReport, RoutingTable};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::control::{Answer, Request, read_line, write_line};
+use crate::folder;
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why the gateway gave no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// No gateway runs in this data folder.
+    #[error("no gateway answers in {}", dir.display())]
+    NotRunning {
+        /// The data folder.
+        dir: PathBuf,
+        /// How that was noticed.
+        source: io::Error,
+    },
+    /// It went away, or said what can't be understood. A table may or may not have come into force.
+    #[error("could not speak with the gateway")]
+    Broken(#[source] io::Error),
+    /// It did not answer within ten seconds. A table may or may not have come into force.
+    #[error("the gateway did not answer in time")]
+    TimedOut,
+    /// The table is wrong in itself, and nothing was changed.
+    #[error("the gateway refused the table: {0}")]
+    Refused(String),
+}
+
+/// How the control plane speaks with the gateway of a data folder. Holds no connection, so the gateway may come and
+/// go; each request is bounded by ten seconds.
+#[derive(Clone, Debug)]
+pub struct Client {
+    dir: PathBuf,
+}
+
+impl Client {
+    /// For the gateway that runs, or will run, in the data folder `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Client {
+        Client { dir: dir.into() }
+    }
+
+    /// Brings a table into force, or learns that a newer one is.
+    ///
+    /// Once it returns, each new address of the table listens or is named as a failure, each closed one refuses, and
+    /// the connections that had led to a former target are gone: nothing more reaches it through the gateway.
+    ///
+    /// # Errors
+    /// Where no gateway answers, or where the table names an address twice or differs from the one in force under
+    /// the same version.
+    pub async fn publish(&self, table: &RoutingTable) -> Result<GatewayReport, ClientError> {
+        self.ask(&Request::Publish(table.clone())).await
+    }
+
+    /// Which table is in force, and how it fares.
+    ///
+    /// # Errors
+    /// Where no gateway answers.
+    pub async fn report(&self) -> Result<GatewayReport, ClientError> {
+        self.ask(&Request::Report).await
+    }
+
+    async fn ask(&self, request: &Request) -> Result<GatewayReport, ClientError> {
+        let asking = async {
+            let connected = connect(&self.dir).await;
+            let mut stream = connected.map_err(|source| ClientError::NotRunning { dir: self.dir.clone(), source })?;
+            write_line(&mut stream, request).await.map_err(ClientError::Broken)?;
+            match read_line(&mut stream).await.map_err(ClientError::Broken)? {
+                Answer::Report(report) => Ok(report),
+                Answer::Refused(reason) => Err(ClientError::Refused(reason)),
+            }
+        };
+        timeout(ANSWER_WITHIN, asking).await.map_err(|_| ClientError::TimedOut)?
+    }
+}
+
+async fn connect(dir: &Path) -> io::Result<UnixStream> {
+    let folder = folder::open_for_client(dir)?;
+    UnixStream::connect(folder::socket_below(&folder)).await
+}

@@ -1,0 +1,73 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{GatewayReport, RoutingTable};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::table::Gateway;
+
+/// A table of a hundred thousand routes has some 25 MB.
+const LONGEST_LINE: u64 = 256 << 20;
+/// A caller that has connected and says nothing is not waited for longer.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+
+/// What the control plane asks, one line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    Publish(RoutingTable),
+    Report,
+}
+
+/// What the gateway answers, one line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Report(GatewayReport),
+    /// The table can't be brought into force, for this reason.
+    Refused(String),
+}
+
+/// Answers the one request of a control connection.
+pub(crate) async fn answer(mut stream: UnixStream, gateway: Arc<Mutex<Gateway>>) {
+    let request = match timeout(REQUEST_WITHIN, read_line::<Request>(&mut stream)).await {
+        Ok(Ok(request)) => request,
+        Ok(Err(error)) => return warn!(%error, "could not read a control request"),
+        Err(_) => return warn!("a control connection sent no request"),
+    };
+    // From here on it runs to its end whether or not the caller still waits.
+    let mut gateway = gateway.lock().await;
+    let answer = match request {
+        Request::Report => Answer::Report(gateway.report()),
+        Request::Publish(table) => match gateway.publish(table).await {
+            Ok(report) => Answer::Report(report),
+            Err(reason) => Answer::Refused(reason),
+        },
+    };
+    drop(gateway);
+    if let Err(error) = write_line(&mut stream, &answer).await {
+        warn!(%error, "could not answer a control request");
+    }
+}
+
+pub(crate) async fn read_line<T: DeserializeOwned>(stream: &mut UnixStream) -> io::Result<T> {
+    let mut line = Vec::new();
+    BufReader::new(stream).take(LONGEST_LINE).read_until(b'\n', &mut line).await?;
+    if line.pop() != Some(b'\n') {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_slice(&line)?)
+}
+
+pub(crate) async fn write_line(stream: &mut UnixStream, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    stream.write_all(&line).await
+}
