@@ -1,0 +1,3 @@
+//! The service: what is between its transport and its product.
+
+pub mod wire;

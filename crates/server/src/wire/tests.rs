@@ -1,0 +1,5 @@
+mod order;
+mod real_clients;
+mod renderings;
+mod robustness;
+mod support;
