@@ -1,17 +1,27 @@
 //! Runs nodes. A [`Runtime`] starts, stops, finds and watches Redis processes; what is said *to* Redis is said
 //! elsewhere, in Redis's own protocol, so that every flow works on every runtime.
 
+pub mod process;
+
 use futures_util::future::BoxFuture;
 use model::{EngineKind, EngineVersion, Epoch, NodeAddr, NodeId, NodeSpec};
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 /// An engine that is installed here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Engine {
     /// Redis or Valkey.
     pub kind: EngineKind,
     /// As the program itself says.
     pub version: EngineVersion,
+}
+
+impl Engine {
+    /// Whether this engine does for one who asks for that version of that kind: it is not older.
+    pub fn serves(&self, kind: EngineKind, version: EngineVersion) -> bool {
+        self.kind == kind && self.version >= version
+    }
 }
 
 /// A node that runs, as its runtime sees it.
