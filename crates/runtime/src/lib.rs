@@ -2,6 +2,9 @@
 //! elsewhere, in Redis's own protocol, so that every flow works on every runtime.
 
 pub mod process;
+pub mod sim;
+
+pub use sim::{SimRuntime, SimWorld};
 
 use futures_util::future::BoxFuture;
 use model::{EngineKind, EngineVersion, Epoch, NodeAddr, NodeId, NodeSpec};
