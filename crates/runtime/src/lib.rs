@@ -1,9 +1,11 @@
 //! Runs nodes. A [`Runtime`] starts, stops, finds and watches Redis processes; what is said *to* Redis is said
 //! elsewhere, in Redis's own protocol, so that every flow works on every runtime.
 
+pub mod local;
 pub mod process;
 pub mod sim;
 
+pub use local::{EngineSearch, LocalRuntime};
 pub use sim::{SimRuntime, SimWorld};
 
 use futures_util::future::BoxFuture;
