@@ -156,7 +156,10 @@ pub fn spawn_detached(
         .stdin(input)
         .stdout(output.try_clone()?)
         .stderr(output)
-        .spawn()?;
+        .spawn()
+        .map_err(|error| {
+            io::Error::new(error.kind(), format!("execute {} in {}: {error}", SETSID.display(), cwd.display()))
+        })?;
     // As our child it keeps its number until we take note of its end, so this finds it even where it has ended.
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     ProcessRef::of(pid)?.ok_or_else(|| io::Error::other(format!("process {pid} is not in /proc")))
