@@ -31,8 +31,8 @@ impl fmt::Display for ClientAddr {
     }
 }
 
-/// Serves one client from its arrival to its end.
-pub(crate) async fn serve(client: TcpStream, from: ClientAddr, mut visit: Visit) {
+/// Serves one client from its arrival to its end. It is counted until its connection is closed.
+pub(crate) async fn serve(mut visit: Visit, client: TcpStream, from: ClientAddr) {
     if let Err(error) = prepare_client(&client) {
         return debug!(%from, %error, "the client was gone before it was served");
     }
@@ -64,7 +64,8 @@ pub(crate) async fn serve(client: TcpStream, from: ClientAddr, mut visit: Visit)
 /// - Else the node must outlive it: asked by a connection of its own, it still accepts. Requests may have been
 ///   pipelined behind the last reply, or a subscriber be waiting for what will not come.
 ///
-/// So QUIT, CLIENT KILL and an idle time-out of the node's are orderly ends, and any death is a reset.
+/// So QUIT, an idle time-out and CLIENT KILL of a client that waits for nothing are orderly ends, and any death is a
+/// reset.
 async fn carry(exchange: &mut Exchange, destination: &Destination, start: &Start) {
     match exchange.run().await {
         // What the client has sent should still arrive.

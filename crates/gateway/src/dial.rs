@@ -96,3 +96,34 @@ async fn knock(addr: NodeAddr) -> io::Result<()> {
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{Epoch, NodeId, Target};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_start_that_refuses_is_over_and_the_one_that_answers_in_its_place_is_kept_by_the_next_table() {
+        let node = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = NodeAddr(node.local_addr().unwrap());
+        let target = |epoch| Some(Target { node: NodeId::from_random([1; 20]), addr, epoch: Epoch(epoch) });
+        let destination = Arc::new(Destination::closed());
+        destination.lead_to(target(1));
+        let (_, first) = dial(&destination).await.unwrap();
+
+        drop(node);
+        let waiting = destination.clone();
+        let waiting = tokio::spawn(async move { dial(&waiting).await.unwrap().1 });
+        while destination.leads_to(&first) {
+            tokio::task::yield_now().await;
+        }
+        let _node = TcpListener::bind(addr.0).await.unwrap();
+        let second = waiting.await.unwrap();
+        destination.lead_to(target(2));
+        assert!(destination.leads_to(&second));
+    }
+}

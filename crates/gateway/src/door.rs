@@ -134,7 +134,7 @@ async fn admit(listener: TcpListener, destination: Arc<Destination>) {
         match listener.accept().await {
             Ok((client, from)) => {
                 refuses = false;
-                tokio::spawn(serve(client, ClientAddr(from), destination.enter()));
+                tokio::spawn(serve(destination.enter(), client, ClientAddr(from)));
             }
             // The address was closed.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// How much is read at once, and the most that is held of a direction whose reader is slow.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 32 * 1024;
 
 /// A client's connection and the node's, and what is between them. Ends are passed on to the node, but not to the
 /// client: whether the node's end is an orderly one is for the caller to say.

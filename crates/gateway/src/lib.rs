@@ -5,9 +5,9 @@
 //! and nothing else. The table last in force is kept in a file: a gateway that restarts alone brings every address
 //! back at once.
 //!
-//! Below: [`folder`] is what the process has on disk, [`control`] how it is spoken to, [`table`] what it brings into
-//! force. A [`door`] is one customer's address, a [`destination`] what the connections that came in by one door
-//! share; [`dial`], [`connection`] and [`exchange`] are the way of one connection.
+//! Below: `folder` is what the process has on disk, `control` how it is spoken to, `table` what it brings into
+//! force. A `door` is one customer's address, a `destination` what the connections that came in by one door
+//! share; `dial`, `connection` and `exchange` are the way of one connection.
 
 mod address;
 mod client;

@@ -50,8 +50,7 @@ impl Gateway {
                 return Err(format!("version {} is in force with other routes", table.version));
             }
         }
-        // Before it is in force: a gateway that dies in between must not come back with the former targets, to which
-        // the control plane takes nothing to lead any more.
+        // First saved: should this process die in between, it comes back with what the control plane wants.
         self.is_saved = save(&self.folder, &table).await;
         self.enforce(table).await;
         Ok(self.report())

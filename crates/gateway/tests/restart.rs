@@ -3,6 +3,7 @@
 mod common;
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::*;
@@ -41,6 +42,52 @@ async fn a_gateway_that_ends_resets_its_connections_and_gives_its_addresses_back
     assert!(can_be_taken(open) && can_be_taken(closed));
     assert_refuses(open).await;
     caller.assert_reset().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_killed_resets_its_clients_and_the_next_one_takes_over() {
+    let mut rig = Rig::start().await;
+    rig.stop().await;
+    let killed = Process(
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_gateway_that_the_test_above_kills", "--ignored"])
+            .env(KILLED_IN, rig.dir())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    rig.answers().await;
+    let node = Node::start("node").await;
+    let (open, closed) = (free_vip(), free_vip());
+    rig.enforce(1, &[route(1, open, target(&node, 1)), route(2, closed, None)]).await;
+    let mut caller = Caller::connect(open).await;
+    assert_eq!(caller.ask("hello").await, "node hello");
+
+    drop(killed);
+    caller.assert_reset().await;
+    rig.restart().await;
+    assert_eq!(ask_once(open, "hello").await, "node hello");
+    assert_refuses(closed).await;
+}
+
+const KILLED_IN: &str = "GATEWAY_TEST_KILLED_IN";
+
+#[tokio::test]
+#[ignore = "is no test but the process of one"]
+async fn the_gateway_that_the_test_above_kills() {
+    if let Some(dir) = std::env::var_os(KILLED_IN) {
+        gateway::run(dir.as_ref(), std::future::pending()).await.unwrap();
+    }
+}
+
+/// A process that ends with this value, by kill -9.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 #[tokio::test]

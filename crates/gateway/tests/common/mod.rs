@@ -54,12 +54,17 @@ impl Rig {
         &self.dir
     }
 
-    /// Starts the gateway after [`stop`](Self::stop), and waits until it answers.
+    /// Starts the gateway anew, and waits until it answers.
     pub(crate) async fn restart(&mut self) {
         let (stop, stopped) = oneshot::channel();
         let dir = self.dir.clone();
         let run = tokio::spawn(async move { gateway::run(&dir, async { drop(stopped.await) }).await });
         self.running = Some(Running { stop, run });
+        self.answers().await;
+    }
+
+    /// Waits until a gateway answers in this folder.
+    pub(crate) async fn answers(&self) {
         let answers = async {
             while self.control.report().await.is_err() {
                 tokio::task::yield_now().await;
