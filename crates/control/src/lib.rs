@@ -1,3 +1,38 @@
-//! control
+//! The product: actions, the flows behind them, and the keepers that bring the world to what the ledger wants.
+//!
+//! What must stay true:
+//! - An action never touches the world: it reads the ledger, or makes one transaction of it.
+//! - Only flow steps and keepers act on the world, and only towards what the ledger wants already.
+//! - Every change of an instance is a task that holds it.
 
+mod access;
+mod action;
+mod actions;
+mod cx;
+mod errors;
+mod fleet;
+mod flows;
+pub mod keepers;
+mod network;
+mod nodes;
 pub mod params;
+mod placement;
+mod random;
+mod rate;
+mod seal;
+mod settings;
+mod spec;
+mod text;
+mod when;
+
+pub use access::{Access, Caller, Resource, Verb};
+pub use action::{ActionEntry, Api, Call, Language, REDIS, REGION};
+pub use actions::ACTIONS;
+pub use cx::{FlowCx, Gateway, Wake};
+pub use errors::Fault;
+pub use flows::FLOWS;
+pub use nodes::{NodeError, Nodes, Peer, RedisNodes, Replication};
+pub use random::Random;
+pub use rate::RateLimits;
+pub use seal::Sealer;
+pub use settings::{Owner, Region, Settings, VipPool, Zone};

@@ -19,6 +19,8 @@ pub struct Instance {
     pub type_id: TypeId,
     /// The oldest engine version that may run it.
     pub version: EngineVersion,
+    /// As the order says: `local` or `localv2`.
+    pub product_version: String,
     /// Memory of a shard in MiB.
     pub memory_mb: i64,
     /// How many shards.
@@ -65,7 +67,7 @@ macro_rules! columns {
     () => {
         "id, account, name, project, type, version, memory_mb, shards, replicas, zone, vpc, subnet, address, port, \
          is_open, status, shows_node_set, no_auth, password, admin, billing, auto_renew, delete_protection, \
-         created_at, deadline_at, closed_at, offline_at"
+         created_at, deadline_at, closed_at, offline_at, product_version"
     };
 }
 const COLUMNS: &str = columns!();
@@ -74,7 +76,7 @@ const COLUMNS: &str = columns!();
 pub fn insert_instance(tx: &mut dyn Tx, it: &Instance) -> Result<()> {
     let sql = format!(
         "insert into instance ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
-         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)"
+         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)"
     );
     tx.exec(
         &sql,
@@ -106,6 +108,7 @@ pub fn insert_instance(tx: &mut dyn Tx, it: &Instance) -> Result<()> {
             it.deadline_at,
             it.closed_at,
             it.offline_at,
+            it.product_version.as_str(),
         ],
     )?;
     crate::count_routes_on(tx)
@@ -121,6 +124,7 @@ fn read(mut row: Row) -> Result<Instance> {
         project: row.int(3)?,
         type_id: row.numbered(4, TypeId::parse)?,
         version: row.parsed(5, EngineVersion::parse)?,
+        product_version: row.text(27)?,
         memory_mb: row.int(6)?,
         shards: row.int(7)?,
         replicas: row.int(8)?,

@@ -23,7 +23,23 @@ impl Select {
         self.conditions.push_str(&condition.replace('$', &place));
     }
 
-    /// Adds a condition, ANDed, which holds where `condition` does for any of the values (for none of no values).
+    /// Adds a condition, ANDed: the column has one of the values. No values: no row fits.
+    pub fn and_in<V: Into<Value>>(&mut self, column: &'static str, values: impl IntoIterator<Item = V>) {
+        self.join();
+        self.conditions.push_str(column);
+        self.conditions.push_str(" in (");
+        let first = self.args.len();
+        for value in values {
+            self.args.push(value.into());
+            let comma = if self.args.len() > first + 1 { ", " } else { "" };
+            // Writing to a String does not fail.
+            let _ = write!(self.conditions, "{comma}${}", self.args.len());
+        }
+        self.conditions.push(')');
+    }
+
+    /// Adds a condition, ANDed, which holds where `condition` does for one of the values. For a few values: the
+    /// condition is written out for each.
     pub fn and_any<V: Into<Value>>(&mut self, condition: &'static str, values: impl IntoIterator<Item = V>) {
         self.join();
         self.conditions.push_str("(1 = 0");

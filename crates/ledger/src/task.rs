@@ -107,6 +107,12 @@ pub fn claim_tasks(tx: &mut dyn Tx, now: Millis, until: Millis, most: i64) -> Re
         .collect()
 }
 
+/// Whether there is a task that nobody works on.
+pub fn has_claimable_task(reader: &mut dyn Reader, now: Millis) -> Result<bool> {
+    let sql = "select 1 from task where result < 2 and lease_until <= $1 limit 1";
+    Ok(reader.row(sql, args![now])?.is_some())
+}
+
 /// Ends every lease. For a store with one server alone, which has just started: whoever had them is gone.
 pub fn end_leases(tx: &mut dyn Tx) -> Result<()> {
     tx.exec("update task set lease_until = 0 where result < 2", &[])?;

@@ -1,3 +1,18 @@
 //! The service: what is between its transport and its product.
 
+mod api;
+mod catalogue;
+mod config;
+mod crash;
+mod data_folder;
+mod dev;
+mod gateway_process;
+mod serve;
+mod stop;
 pub mod wire;
+
+pub use catalogue::print as print_catalogue;
+pub use config::{Config, flags};
+pub use dev::{DEFAULTS as DEV_DEFAULTS, reap, run as run_dev};
+pub use serve::{run as run_serve, say, stop_signal};
+pub use stop::run as run_stop;

@@ -1,1 +1,98 @@
-fn main() {}
+//! `opencrs`: a managed Redis service, with the API of TencentDB for Redis.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Arg, ArgMatches, Command};
+use opencrs::{Config, flags};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    match run(command().get_matches()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "this is for the person at the terminal")]
+            {
+                eprintln!("opencrs: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Command {
+    let data = || Arg::new("data").long("data").value_name("DIR").required(true).help("the data folder");
+    let crash = || Arg::new("crash-at").long("crash-at").value_name("POINT").hide(true);
+    Command::new("opencrs")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A managed Redis service that you run yourself, with the API of TencentDB for Redis")
+        .subcommand_required(true)
+        .subcommand(Command::new("serve").about("Runs the service").args(flags()).arg(crash()))
+        .subcommand(
+            Command::new("dev")
+                .about("Runs the service for tests: in a temporary folder, gone when it ends")
+                .args(flags())
+                .arg(crash()),
+        )
+        .subcommand(Command::new("stop").about("Ends server, gateway and instances; data is kept").arg(data()))
+        .subcommand(
+            Command::new("config").about("Prints the settings that hold, and where each came from").args(flags()),
+        )
+        .subcommand(Command::new("gateway").about("Runs the gateway; `serve` does so by itself").arg(data()))
+        .subcommand(Command::new("catalogue").hide(true))
+        .subcommand(Command::new("reap").hide(true).arg(data()))
+}
+
+fn run(matches: ArgMatches) -> anyhow::Result<()> {
+    let (name, matches) = matches.subcommand().context("a subcommand is needed")?;
+    let data = || PathBuf::from(matches.get_one::<String>("data").map_or("", String::as_str));
+    let read = |defaults| Config::read(matches, std::env::vars_os(), defaults);
+    let crash_at = || matches.get_one::<String>("crash-at").map(String::as_str);
+    match name {
+        "serve" => {
+            let config = read(&[])?;
+            log(config.get("log"))?;
+            on_tokio(opencrs::run_serve(config, crash_at()))
+        }
+        "dev" => {
+            let config = read(opencrs::DEV_DEFAULTS)?;
+            log(config.get("log"))?;
+            on_tokio(opencrs::run_dev(config, crash_at()))
+        }
+        "gateway" => {
+            log("info")?;
+            on_tokio(async {
+                let stop = opencrs::stop_signal()?;
+                Ok(gateway::run(&data(), stop).await?)
+            })
+        }
+        "config" => {
+            opencrs::say(read(&[])?.to_string().trim_end());
+            Ok(())
+        }
+        "catalogue" => {
+            opencrs::say(&opencrs::print_catalogue());
+            Ok(())
+        }
+        "stop" => opencrs::run_stop(&data()),
+        "reap" => opencrs::reap(&data()),
+        _ => unreachable!("clap knows the subcommands"),
+    }
+}
+
+fn log(filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("read the log setting {filter:?}"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    Ok(())
+}
+
+/// Two workers serve a machine well: work is short, and what is not is given to threads of its own.
+fn on_tokio(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
+    runtime.context("start the runtime")?.block_on(work)
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).max(2)
+}

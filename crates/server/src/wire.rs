@@ -30,7 +30,7 @@ pub use host::official_hosts;
 pub use keys::{Key, Keys};
 pub use payload::Payload;
 pub use product::{Catalogue, Target};
-pub use reply::{Language, Reply};
+pub use reply::Reply;
 pub use request::Request;
 
 /// The largest body that any request may have, in bytes. A transport that has read one byte more may stop there:

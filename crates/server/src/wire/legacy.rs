@@ -9,9 +9,10 @@ use model::{ApiError, Millis};
 use subtle::ConstantTimeEq;
 
 use super::keys::{Key, Keys};
+use super::reply::read_language;
 use super::{
-    Language, MAX_LEGACY_BODY, MAX_QUERY, Payload, Reply, Request, Rules, Scheme, Verified, check_clock, errors, form,
-    host, whole_number,
+    MAX_LEGACY_BODY, MAX_QUERY, Payload, Reply, Request, Rules, Scheme, Verified, check_clock, errors, form, host,
+    whole_number,
 };
 
 type Pairs = Vec<(String, String)>;
@@ -42,7 +43,7 @@ pub(super) fn verify(
     let optional = |name: &str| find(&pairs, name);
     let required = |name: &str| optional(name)?.ok_or_else(|| errors::missing(name));
     if let Some(language) = optional("Language")? {
-        reply.language = Language::parse(language);
+        reply.language = read_language(language);
     }
     let action = required("Action")?;
     let version = required("Version")?;

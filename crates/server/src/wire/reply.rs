@@ -1,36 +1,11 @@
 use bytes::Bytes;
+use control::Language;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response};
-use model::{ApiError, Text};
+use model::ApiError;
 use serde_json::json;
 
 use super::Request;
-
-/// The language of messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    /// The default.
-    #[default]
-    English,
-    /// Simplified Chinese.
-    Chinese,
-}
-
-impl Language {
-    /// Reads `zh-CN` or `en-US`. What is neither is answered in English: a message in the wrong language is better
-    /// than none.
-    pub fn parse(text: &str) -> Language {
-        if text.eq_ignore_ascii_case("zh-CN") { Language::Chinese } else { Language::English }
-    }
-
-    /// The message in this language.
-    pub fn of(self, text: &Text) -> &str {
-        match self {
-            Language::English => &text.en,
-            Language::Chinese => &text.zh,
-        }
-    }
-}
 
 /// How a request wants to be answered. Its two functions make every answer of the service: status 200, because
 /// clients lose the code of an error that has another one, and exactly `application/json`, because with a charset
@@ -46,7 +21,7 @@ pub struct Reply {
 impl Reply {
     /// What the headers ask for.
     pub(super) fn of(request: &Request<'_>) -> Reply {
-        let language = request.header_text("x-tc-language").map(Language::parse).unwrap_or_default();
+        let language = request.header_text("x-tc-language").map(read_language).unwrap_or_default();
         let trace_id = request.header_text("x-tc-traceid").filter(|id| id.len() <= 128);
         Reply { language, trace_id: trace_id.and_then(|id| HeaderValue::from_str(id).ok()) }
     }
@@ -65,7 +40,10 @@ impl Reply {
 
     /// An answer that says what went wrong.
     pub fn failure(&self, error: &ApiError, request_id: &str) -> Response<Bytes> {
-        let message = self.language.of(&error.message);
+        let message = match self.language {
+            Language::En => &error.message.en,
+            Language::Zh => &error.message.zh,
+        };
         let body = json!({"Response": {"Error": {"Code": error.code, "Message": message}, "RequestId": request_id}});
         self.respond(body.to_string(), request_id)
     }
@@ -83,6 +61,11 @@ impl Reply {
         *response.headers_mut() = headers;
         response
     }
+}
+
+/// Reads `zh-CN` or `en-US`. What is neither is answered in English: a message in the wrong language is better than none.
+pub(super) fn read_language(text: &str) -> Language {
+    if text.eq_ignore_ascii_case("zh-CN") { Language::Zh } else { Language::En }
 }
 
 #[cfg(test)]
@@ -112,7 +95,7 @@ mod tests {
     fn an_error_is_answered_in_the_language_of_the_client() {
         let error = ApiError::new(code::InvalidAction, "a \"b\"", "\u{4e2d}");
         let check = |language: &str, message: &str| {
-            let reply = Reply { language: Language::parse(language), trace_id: None };
+            let reply = Reply { language: read_language(language), trace_id: None };
             let answer: serde_json::Value = serde_json::from_str(text(&reply.failure(&error, ID))).unwrap();
             let wanted = json!({"Error": {"Code": "InvalidAction", "Message": message}, "RequestId": ID});
             assert_eq!(answer, json!({"Response": wanted}));
@@ -126,7 +109,7 @@ mod tests {
     #[test]
     fn every_answer_is_status_200_and_exactly_json() {
         let trace_id = Some(HeaderValue::from_static("trace"));
-        let reply = Reply { language: Language::English, trace_id };
+        let reply = Reply { language: Language::En, trace_id };
         let error = ApiError::new(code::InternalError, "", "");
         for response in [reply.success("{}", ID), reply.failure(&error, ID)] {
             assert_eq!(response.status(), 200);

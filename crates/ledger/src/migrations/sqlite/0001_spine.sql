@@ -12,6 +12,7 @@ create table instance (
     project integer not null,
     type integer not null,
     version text not null,
+    product_version text not null,
     memory_mb integer not null,
     shards integer not null,
     replicas integer not null,

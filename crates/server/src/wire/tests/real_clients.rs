@@ -1,4 +1,6 @@
+use control::Language;
 use control::params::Params;
+use http::uri::PathAndQuery;
 use model::Millis;
 
 use super::super::*;
@@ -37,6 +39,14 @@ fn every_request_of_a_real_client_gets_its_verdict() {
 }
 
 #[test]
+fn the_http_library_keeps_a_target_as_it_came() {
+    for sample in samples() {
+        let target = sample.http().target;
+        assert_eq!(PathAndQuery::try_from(target.as_str()).unwrap().as_str(), target, "{}", sample.name);
+    }
+}
+
+#[test]
 fn an_unsigned_request_is_taken_for_the_listed_actions_only() {
     for name in ["py-skip-sign", "node-skip-sign", "go-skip-sign"] {
         let (sample, http) = (find(name), find(name).http());
@@ -71,14 +81,14 @@ fn common_parameters_are_found_in_headers_and_among_the_others() {
         assert_eq!(verified.action, "DescribeTaskList", "{name}");
         assert_eq!(verified.version, "2018-04-12", "{name}");
         assert_eq!(verified.region.as_deref(), Some("ap-guangzhou"), "{name}");
-        assert_eq!(verified.reply.language, Language::Chinese, "{name}");
+        assert_eq!(verified.reply.language, Language::Zh, "{name}");
         assert!(verified.request_client.unwrap().starts_with("SDK_"), "{name}");
         assert_eq!(verified.scheme, if name.contains("tc3") { Scheme::Tc3 } else { Scheme::Legacy }, "{name}");
     }
     assert_eq!(accepted("py-tc3-no-region-empty-json").region, None);
     assert_eq!(accepted("py-hmacsha256-post-no-params").region, None);
-    assert_eq!(accepted("node-tc3-post-json").reply.language, Language::English);
-    assert_eq!(accepted("py-tc3-post-localhost-port-en").reply.language, Language::English);
+    assert_eq!(accepted("node-tc3-post-json").reply.language, Language::En);
+    assert_eq!(accepted("py-tc3-post-localhost-port-en").reply.language, Language::En);
 }
 
 #[test]

@@ -1,0 +1,202 @@
+//! An action is one type with a request, a response and one function. It is listed by [`entry`], and called by name.
+
+use std::sync::{Arc, OnceLock};
+
+use flow::Flow;
+use futures_util::future::BoxFuture;
+use ledger::{Instance, NewTask, Reader, Tx};
+use model::{ApiError, InstanceId, InstanceStatus, Millis, TaskId, code};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::access::{self, Access, Caller};
+use crate::cx::FlowCx;
+use crate::errors::{Answer, Fault, instance_locked, no_such_instance, wrong_status};
+use crate::params::{Params, Shape};
+
+/// An API: a product in a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// `redis`
+    pub product: &'static str,
+    /// `2018-04-12`
+    pub version: &'static str,
+}
+
+/// TencentDB for Redis.
+pub const REDIS: Api = Api { product: "redis", version: "2018-04-12" };
+/// The regions and zones of a product.
+pub const REGION: Api = Api { product: "region", version: "2022-06-27" };
+
+/// The language of messages and titles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Simplified Chinese.
+    Zh,
+}
+
+/// One request of a verified caller, on its way through an action.
+pub struct Call {
+    /// The service.
+    pub cx: Arc<FlowCx>,
+    /// Who calls.
+    pub caller: Caller,
+    /// For whom it is to be readable.
+    pub language: Language,
+    /// The moment that the request is judged by.
+    pub now: Millis,
+}
+
+/// An action of an API.
+pub(crate) trait Action: 'static {
+    /// As clients name it.
+    const NAME: &'static str;
+    /// The API that has it.
+    const API: Api = REDIS;
+    /// What a caller must be allowed.
+    const ACCESS: Access;
+    /// Its parameters. The doc comments are what users read.
+    type Request: DeserializeOwned + JsonSchema + Send;
+    /// The fields of its answer.
+    type Response: Serialize + JsonSchema + Send;
+
+    /// Answers a request. An action that changes something does it in one ledger transaction ([`Call::write`]), so that
+    /// what it answers is durable, and never touches the world itself.
+    fn call(call: &Call, request: Self::Request) -> impl Future<Output = Answer<Self::Response>> + Send;
+}
+
+type CallFn = for<'a> fn(&'a Call, &'a Shape, &'a Params) -> BoxFuture<'a, Answer<String>>;
+
+/// An action without its type, as a row of the table of actions.
+pub struct ActionEntry {
+    /// As clients name it.
+    pub name: &'static str,
+    /// The API that has it.
+    pub api: Api,
+    /// What a caller must be allowed.
+    pub access: Access,
+    request: fn() -> Shape,
+    response: fn() -> Shape,
+    shape: OnceLock<Shape>,
+    call: CallFn,
+}
+
+/// The row of an action.
+pub(crate) const fn entry<A: Action>() -> ActionEntry {
+    ActionEntry {
+        name: A::NAME,
+        api: A::API,
+        access: A::ACCESS,
+        request: Shape::of::<A::Request>,
+        response: Shape::of_answer::<A::Response>,
+        shape: OnceLock::new(),
+        call: |call, shape, params| {
+            Box::pin(async move {
+                let value = shape.read(params)?;
+                let request = serde_json::from_value(value).map_err(unreadable)?;
+                let response = A::call(call, request).await?;
+                Ok(serde_json::to_string(&response).map_err(unwritable)?)
+            })
+        },
+    }
+}
+
+impl ActionEntry {
+    /// Answers a request with the JSON text of the response's fields.
+    ///
+    /// # Errors
+    /// The API's refusal, or a ledger that can't be asked.
+    pub async fn call(&self, call: &Call, params: &Params) -> Answer<String> {
+        access::decide(&call.caller, self.access)?;
+        let shape = self.shape.get_or_init(self.request);
+        (self.call)(call, shape, params).await
+    }
+
+    /// The declared parameters.
+    pub fn request(&self) -> Shape {
+        (self.request)()
+    }
+
+    /// The declared fields of the answer.
+    pub fn response(&self) -> Shape {
+        (self.response)()
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> ApiError {
+    ApiError::new(code::InvalidParameter, format!("A parameter can't be read: {error}."), format!("参数无法解析：{error}。"))
+}
+
+fn unwritable(error: serde_json::Error) -> ApiError {
+    tracing::error!(%error, "an answer can't be written as JSON");
+    ApiError::new(code::InternalError, "The answer can't be written.", "无法生成应答。")
+}
+
+impl Call {
+    /// Reads one state of the ledger.
+    pub fn read<T>(&self, body: impl FnOnce(&mut dyn Reader) -> ledger::Result<T>) -> Answer<T> {
+        Ok(self.cx.ledger.read(body)?)
+    }
+
+    /// Runs the action's one transaction. On return it is durable, and the workers know that there may be a task.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        body: impl FnMut(&mut dyn Tx) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        let written = self.cx.ledger.write(body).await;
+        self.cx.wake.tasks.notify_one();
+        written
+    }
+
+    /// The account's instance of this id, as it is now.
+    pub fn instance(&self, id: &str) -> Answer<Instance> {
+        self.read(|reader| Ok(find(reader, self.caller.account, id)))?
+    }
+}
+
+/// The account's instance of this id.
+pub(crate) fn find(reader: &mut dyn Reader, account: i64, id: &str) -> Answer<Instance> {
+    let Some(parsed) = InstanceId::parse(id) else { return Err(no_such_instance(id)) };
+    let found = ledger::instance(reader, &parsed)?.filter(|instance| instance.account == account);
+    found.ok_or_else(|| no_such_instance(id))
+}
+
+/// The account's instance of this id, for a change: free, and in one of the statuses given. `code` is what the action
+/// answers in another status.
+pub(crate) fn changeable(
+    tx: &mut dyn Tx,
+    account: i64,
+    id: &str,
+    statuses: &[InstanceStatus],
+    code: model::Code,
+) -> Answer<Instance> {
+    let instance = find(tx.reader(), account, id)?;
+    if ledger::holder(tx.reader(), &instance.id)?.is_some() {
+        return Err(instance_locked(&instance.id));
+    }
+    if !statuses.contains(&instance.status) {
+        return Err(wrong_status(code, &instance.id, instance.status.number()));
+    }
+    Ok(instance)
+}
+
+/// Accepts a task that runs a flow on an instance, and takes the instance for it.
+pub(crate) fn open_task<F: Flow>(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    instance: &Instance,
+    kind: &'static str,
+    flow: &F,
+    now: Millis,
+) -> Answer<TaskId> {
+    let state = serde_json::to_string(flow).map_err(|error| ledger::Error::Corrupt(error.to_string()))?;
+    let new = NewTask { instance, caller: &caller.uin, kind, flow: F::NAME, first_step: F::STEPS[0].name, state };
+    match ledger::open_task(tx, new, now) {
+        Err(error) if error.is_taken() => Err(instance_locked(&instance.id)),
+        other => other.map_err(Fault::from),
+    }
+}

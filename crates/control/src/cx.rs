@@ -1,0 +1,66 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use flow::{Clock, Context};
+use futures_util::future::BoxFuture;
+use ledger::Ledger;
+use model::{GatewayReport, RoutingTable};
+use runtime::Runtime;
+use tokio::sync::Notify;
+
+use crate::nodes::Nodes;
+use crate::random::Random;
+use crate::seal::Sealer;
+use crate::settings::Settings;
+
+/// What the control plane needs of the gateway, which is a process of its own.
+pub trait Gateway: Send + Sync {
+    /// Sees to it that a gateway runs: adopts one, or starts one.
+    fn ensure(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Puts a table in force, or learns of a newer one. An error is a sentence for a log or a task's message.
+    fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>>;
+}
+
+/// Wakes the loops that would else look by themselves only every second.
+#[derive(Default)]
+pub struct Wake {
+    /// There may be a task to work on.
+    pub tasks: Notify,
+    /// The routing table may be another one.
+    pub routes: Notify,
+}
+
+/// What flows, keepers and actions act through.
+pub struct FlowCx {
+    /// The durable truth.
+    pub ledger: Ledger,
+    /// Starts and stops nodes.
+    pub runtime: Arc<dyn Runtime>,
+    /// Speaks to nodes, in Redis's protocol.
+    pub nodes: Arc<dyn Nodes>,
+    /// The data plane.
+    pub gateway: Arc<dyn Gateway>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Random,
+    /// Seals secrets.
+    pub sealer: Sealer,
+    /// What the operator decides.
+    pub settings: Arc<Settings>,
+    /// Where this service begins in its address pools: hashed from its id, so that two services don't meet.
+    pub pool_offset: u64,
+    /// Whether an address could be bound now. Asked while an address is chosen.
+    pub is_bindable: fn(SocketAddr) -> bool,
+    /// Wakes the loops.
+    pub wake: Wake,
+}
+
+impl Context for FlowCx {
+    type Write = ledger::Write;
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+}

@@ -1,0 +1,187 @@
+//! Brings nodes to what the ledger wants of them. Flows and the keeper of nodes both act through these, so a node is
+//! started and stopped in one way.
+
+use std::time::Duration;
+
+use flow::StepError;
+use futures_util::future::try_join_all;
+use ledger::{Instance, Ledger, Node, Tx, Write, observe, write};
+use model::{EngineVersion, Epoch, InstanceId, NodeId, NodeRole};
+use runtime::RuntimeError;
+
+use crate::cx::FlowCx;
+use crate::nodes::{NodeError, Peer};
+use crate::seal::NotOurs;
+use crate::spec;
+
+/// The pause between two looks at a node that is about to be ready.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
+const LONGEST_LOOK: Duration = Duration::from_millis(100);
+
+/// Why the fleet could not be brought to where it should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FleetError {
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Seal(#[from] NotOurs),
+    #[error("the ledger: {0}")]
+    Ledger(#[from] ledger::Error),
+    #[error("the gateway: {0}")]
+    Gateway(String),
+    #[error("node {0} is not wanted any more")]
+    NotWanted(NodeId),
+}
+
+impl From<FleetError> for StepError {
+    /// Everything here may be better in a moment, except what no waiting mends.
+    fn from(error: FleetError) -> Self {
+        let code = match &error {
+            FleetError::Runtime(RuntimeError::NoEngine { .. }) => "ResourceUnavailable.NoTypeIdRedisService",
+            FleetError::Seal(_) => "InternalError",
+            _ => return StepError::Retry(error.to_string()),
+        };
+        StepError::Fail { code: code.into(), message: error.to_string() }
+    }
+}
+
+/// An instance with its nodes, as the ledger has them now.
+pub(crate) fn load(ledger: &Ledger, id: &InstanceId) -> Result<(Instance, Vec<Node>), FleetError> {
+    Ok(ledger.read(|reader| {
+        let instance = ledger::instance(reader, id)?;
+        let instance = instance.ok_or_else(|| ledger::Error::Corrupt(format!("instance {id} is gone")))?;
+        Ok((instance, ledger::nodes_of(reader, id)?))
+    })?)
+}
+
+/// A node that is up, for the ledger.
+pub(crate) struct Up {
+    node: NodeId,
+    epoch: Epoch,
+    version: EngineVersion,
+}
+
+impl Up {
+    /// Notes it.
+    pub(crate) fn note(ups: Vec<Up>) -> Write {
+        write(move |tx| ups.iter().try_for_each(|up| up.note_now(tx)))
+    }
+
+    /// Notes it in this transaction.
+    pub(crate) fn note_now(&self, tx: &mut dyn Tx) -> ledger::Result<()> {
+        observe(tx, &self.node, self.epoch, true, Some(self.version))
+    }
+}
+
+/// Sees to it that a node runs as the ledger wants it, and serves. A start that has been seen up and is not any more is
+/// followed by one under a new epoch.
+pub(crate) async fn start_node(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
+    let (mut instance, mut nodes, mut node) = load_node(cx, id)?;
+    if node.observed_epoch == Some(node.epoch) && !runs_now(cx, &node).await? {
+        let (id, ended) = (node.id.clone(), node.epoch);
+        cx.ledger.write(move |tx| ledger::next_epoch(tx, &id, ended)).await?;
+        cx.wake.routes.notify_one();
+        (instance, nodes, node) = load_node(cx, &node.id)?;
+    }
+    if !node.runs {
+        return Err(FleetError::NotWanted(node.id));
+    }
+    let spec = spec::node_spec(&cx.sealer, &instance, &nodes, &node)?;
+    let state = cx.runtime.ensure(spec).await?;
+    wait_until_serving(cx, &spec::peer(&cx.sealer, &instance, &node)?).await;
+    Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
+}
+
+fn load_node(cx: &FlowCx, id: &NodeId) -> Result<(Instance, Vec<Node>, Node), FleetError> {
+    let node = cx.ledger.read(|reader| ledger::node(reader, id))?;
+    let node = node.ok_or_else(|| FleetError::NotWanted(id.clone()))?;
+    let (instance, nodes) = load(&cx.ledger, &node.instance)?;
+    Ok((instance, nodes, node))
+}
+
+async fn runs_now(cx: &FlowCx, node: &Node) -> Result<bool, FleetError> {
+    let running = cx.runtime.list().await?;
+    Ok(running.iter().any(|state| state.node == node.id && state.epoch == node.epoch))
+}
+
+/// Waits for an answer; a node that never gives one is its caller's deadline's affair, or dies and is noticed so.
+async fn wait_until_serving(cx: &FlowCx, peer: &Peer) {
+    let mut look = SHORTEST_LOOK;
+    while cx.nodes.ping(peer).await.is_err() {
+        cx.clock.sleep(look).await;
+        look = (look * 2).min(LONGEST_LOOK);
+    }
+}
+
+/// Starts all nodes of an instance side by side.
+pub(crate) async fn start_nodes(cx: &FlowCx, id: &InstanceId) -> Result<Write, FleetError> {
+    let (_, nodes) = load(&cx.ledger, id)?;
+    Ok(Up::note(try_join_all(nodes.iter().map(|node| start_node(cx, &node.id))).await?))
+}
+
+/// Makes every replica follow the primary, and waits until each has all the data.
+pub(crate) async fn attach_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    let Some(primary) = nodes.iter().find(|node| node.role == NodeRole::Primary) else { return Ok(()) };
+    let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica);
+    try_join_all(replicas.map(|replica| async {
+        let peer = spec::peer(&cx.sealer, &instance, replica)?;
+        let mut look = SHORTEST_LOOK;
+        loop {
+            let seen = cx.nodes.replication(&peer).await?;
+            match seen.upstream {
+                Some(upstream) if upstream == primary.addr && seen.is_synced => return Ok::<(), FleetError>(()),
+                Some(upstream) if upstream == primary.addr => {}
+                _ => cx.nodes.follow(&peer, primary.addr).await?,
+            }
+            cx.clock.sleep(look).await;
+            look = (look * 2).min(LONGEST_LOOK);
+        }
+    }))
+    .await?;
+    Ok(())
+}
+
+/// Ends all nodes of an instance, keeping their data.
+pub(crate) async fn stop_nodes(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let (_, nodes) = load(&cx.ledger, id)?;
+    // The replicas first: they have then seen all that the primary acknowledged.
+    for role in [NodeRole::Replica, NodeRole::Primary] {
+        let of_role = nodes.iter().filter(|node| node.role == role);
+        try_join_all(of_role.map(|node| cx.runtime.stop(node.id.clone(), node.epoch))).await?;
+    }
+    Ok(())
+}
+
+/// Ends all nodes of an instance and deletes their data.
+pub(crate) async fn remove_nodes(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let (_, nodes) = load(&cx.ledger, id)?;
+    try_join_all(nodes.iter().map(|node| cx.runtime.remove(node.id.clone(), node.epoch))).await?;
+    Ok(())
+}
+
+/// Gives the users that the ledger wants to every node.
+pub(crate) async fn apply_users(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    let users = spec::users(&cx.sealer, &instance)?;
+    // The service's own user stays as it is: links between nodes are signed in with it.
+    let customers: Vec<_> = users.into_iter().filter(|user| user.name != spec::ADMIN).collect();
+    try_join_all(nodes.iter().filter(|node| node.runs).map(|node| async {
+        let peer = spec::peer(&cx.sealer, &instance, node)?;
+        Ok::<(), FleetError>(cx.nodes.set_users(&peer, &customers).await?)
+    }))
+    .await?;
+    Ok(())
+}
+
+/// Puts the ledger's routes in force, and is sure of one instance's.
+pub(crate) async fn publish_routes(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let table = cx.ledger.read(ledger::routing_table)?;
+    let report = cx.gateway.publish(table).await.map_err(FleetError::Gateway)?;
+    match report.failures.into_iter().find(|failure| failure.instance == *id) {
+        Some(failure) => Err(FleetError::Gateway(format!("{} can't be opened: {}", failure.vip, failure.reason))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,27 @@
+//! Loops that take no input: each looks at what the ledger wants and at the world, and brings the one to the other.
+//! They are woken when something changed, and look by themselves every so often all the same.
+
+mod nodes;
+mod recycle;
+mod routes;
+mod tasks;
+
+use std::sync::Arc;
+
+use flow::harness::Probe;
+use tokio::task::JoinSet;
+
+use crate::cx::FlowCx;
+
+/// The keepers at work. Dropping this ends them where they are, as a crash would: nothing they do minds that.
+pub struct Keepers(#[expect(dead_code, reason = "held for its drop")] JoinSet<()>);
+
+/// Starts all keepers. `probe` is asked at every step of every flow.
+pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
+    let mut keepers = JoinSet::new();
+    keepers.spawn(tasks::keep(cx.clone(), probe));
+    keepers.spawn(routes::keep(cx.clone()));
+    keepers.spawn(nodes::keep(cx.clone()));
+    keepers.spawn(recycle::keep(cx));
+    Keepers(keepers)
+}

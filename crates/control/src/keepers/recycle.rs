@@ -1,0 +1,51 @@
+//! Deletes isolated instances whose time in the recycle bin is over, by the same door as CleanUpInstance.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::{Instance, holder, instance, instances_offline_by};
+
+use crate::access::Caller;
+use crate::actions::lifecycle::clean_up_instance::{self, ISOLATED};
+use crate::cx::FlowCx;
+use crate::errors::{Answer, Fault};
+
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What OperateUin shows for tasks that the service itself starts.
+const KEEPER: &str = "0";
+
+pub(super) async fn keep(cx: Arc<FlowCx>) {
+    loop {
+        if let Err(error) = delete_expired(&cx).await {
+            tracing::warn!(%error, "the recycle bin can't be emptied now");
+        }
+        cx.clock.sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn delete_expired(cx: &FlowCx) -> Result<(), Fault> {
+    let now = cx.clock.now();
+    for expired in cx.ledger.read(|reader| instances_offline_by(reader, now))? {
+        delete(cx, expired).await?;
+    }
+    Ok(())
+}
+
+async fn delete(cx: &FlowCx, expired: Instance) -> Answer<()> {
+    let now = cx.clock.now();
+    let caller = Caller { account: expired.account, uin: KEEPER.into() };
+    cx.ledger
+        .write(move |tx| -> Answer<()> {
+            // Another task may have it, or have brought it back, since it was listed.
+            let Some(instance) = instance(tx.reader(), &expired.id)? else { return Ok(()) };
+            let is_free = holder(tx.reader(), &instance.id)?.is_none();
+            if is_free && ISOLATED.contains(&instance.status) {
+                clean_up_instance::submit(tx, &caller, &instance, now)?;
+            }
+            Ok(())
+        })
+        .await?;
+    cx.wake.tasks.notify_one();
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Where things go: customers' addresses, nodes' ports, and whether the host has memory left.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use ledger::{Tx, count_on, node_addr_is_taken, promised_memory_mb, vip_is_taken};
+use model::{ApiError, NodeAddr, Vip, code};
+
+use crate::cx::FlowCx;
+use crate::errors::{Answer, bad_value};
+use crate::settings::VipPool;
+
+/// A quarter on top of an instance's memory is set aside for what the engine needs besides: the copies that a fork
+/// makes, replication buffers, clients' buffers.
+const HEADROOM_PERCENT: i64 = 25;
+
+/// How many addresses are looked at before the pool counts as full.
+const MOST_TRIES: u64 = 5_000;
+
+/// Chooses an address for customers: nobody's, and free on this host. A later address is preferred to one that was
+/// given back, so that a client with an old one does not meet a stranger's instance.
+pub(crate) fn choose_vip(cx: &FlowCx, tx: &mut dyn Tx, port: Option<u16>) -> Answer<Vip> {
+    if let (VipPool::Ports { ip, .. }, Some(port)) = (&cx.settings.vips, port) {
+        let vip = Vip(SocketAddr::new(*ip, port));
+        if vip_is_taken(tx.reader(), vip)? || !(cx.is_bindable)(vip.0) {
+            return Err(bad_value("VPort", "the port is in use; choose another or leave it out", "端口已被占用，请更换或不填"));
+        }
+        return Ok(vip);
+    }
+    let pool = &cx.settings.vips;
+    for _ in 0..MOST_TRIES.min(pool.len()) {
+        let nth = u64::try_from(count_on(tx, "vip", 1)?).unwrap_or(0);
+        let vip = Vip(pool.address(cx.pool_offset.wrapping_add(nth), port.unwrap_or(DEFAULT_PORT)));
+        if !vip_is_taken(tx.reader(), vip)? && (cx.is_bindable)(vip.0) {
+            return Ok(vip);
+        }
+    }
+    Err(ApiError::new(
+        code::ResourceUnavailableNoEnoughVipInVPC,
+        "No address is free in the pool of the network. Clean up isolated instances, or enlarge the pool.",
+        "网络中没有可用地址，请清理已隔离的实例或扩大地址池。",
+    )
+    .into())
+}
+
+/// The port of an address when none is asked for.
+pub(crate) const DEFAULT_PORT: u16 = 6379;
+
+/// Chooses where a node will listen.
+pub(crate) fn choose_node_addr(cx: &FlowCx, tx: &mut dyn Tx) -> Answer<NodeAddr> {
+    let ports = &cx.settings.node_ports;
+    let span = u64::from(ports.end() - ports.start()) + 1;
+    for _ in 0..MOST_TRIES.min(span) {
+        let nth = cx.pool_offset.wrapping_add(u64::try_from(count_on(tx, "node_port", 1)?).unwrap_or(0));
+        let port = ports.start() + u16::try_from(nth % span).unwrap_or(0);
+        let addr = NodeAddr(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+        if !node_addr_is_taken(tx.reader(), addr)? && (cx.is_bindable)(addr.0) {
+            return Ok(addr);
+        }
+    }
+    Err(insufficient("No port is free for another node.", "没有可用于新节点的端口。"))
+}
+
+/// Refuses what would promise more memory than the host has. `memory_mb` is that of all new nodes together.
+pub(crate) fn check_memory(cx: &FlowCx, tx: &mut dyn Tx, memory_mb: i64) -> Answer<()> {
+    let Some(limit) = cx.settings.host_memory_mb else { return Ok(()) };
+    let with_headroom = |mb: i64| mb.saturating_add(mb.saturating_mul(HEADROOM_PERCENT) / 100);
+    let promised = with_headroom(promised_memory_mb(tx.reader())?);
+    let wanted = with_headroom(memory_mb);
+    if promised.saturating_add(wanted) <= limit {
+        return Ok(());
+    }
+    Err(insufficient(
+        &format!(
+            "The host may promise {limit} MiB to instances; {promised} MiB are promised and {wanted} MiB more are \
+             asked for (each node with {HEADROOM_PERCENT} % headroom). OPENCRS_HOST_MEMORY sets the limit."
+        ),
+        &format!("主机可分配内存为 {limit} MiB，已分配 {promised} MiB，本次需要 {wanted} MiB（含 {HEADROOM_PERCENT}% 余量）。"),
+    ))
+}
+
+fn insufficient(en: &str, zh: &str) -> crate::errors::Fault {
+    ApiError::new(code::ResourceInsufficient, en, zh).into()
+}

@@ -1,0 +1,76 @@
+//! What a node's process is to be like, out of what the ledger wants.
+
+use ledger::{Instance, Node};
+use model::{AclUser, NodeRole, NodeSpec, Secret, Upstream};
+use sha2::{Digest, Sha256};
+
+use crate::nodes::Peer;
+use crate::seal::{NotOurs, Sealer};
+
+/// The service's own user on every node. Customers can't see or change it.
+pub(crate) const ADMIN: &str = "opencrs";
+
+/// What the sealed fields of the ledger were sealed for.
+pub(crate) mod purpose {
+    pub(crate) const PASSWORD: &str = "instance.password";
+    pub(crate) const ADMIN: &str = "instance.admin";
+}
+
+/// What customers may: everything but administration, and the three commands that would reach past the gateway.
+/// Not `-@dangerous`: that would take INFO, KEYS, SORT and FLUSHALL away.
+const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking";
+
+/// Connections that an engine takes: what the API calls a standard instance's limit.
+pub(crate) const MAX_CLIENTS: u32 = 10_000;
+
+/// A password as Redis's ACL takes it: `#` and its SHA-256.
+pub(crate) fn hash_of(password: &Secret) -> Secret {
+    Secret::new(format!("#{}", hex::encode(Sha256::digest(password.expose().as_bytes()))))
+}
+
+/// The users of an instance's nodes: the service's own, and the customer's default one.
+pub(crate) fn users(sealer: &Sealer, instance: &Instance) -> Result<Vec<AclUser>, NotOurs> {
+    let admin = sealer.open(purpose::ADMIN, &instance.admin)?;
+    let default = match (&instance.password, instance.no_auth) {
+        (_, true) => Secret::new(format!("on nopass {CUSTOMER}")),
+        (Some(sealed), false) => {
+            let hash = sealer.open(purpose::PASSWORD, sealed)?;
+            Secret::new(format!("on {} {CUSTOMER}", hash.expose()))
+        }
+        (None, false) => Secret::new("off"),
+    };
+    Ok(vec![
+        AclUser { name: ADMIN.into(), rules: Secret::new(format!("on {} ~* &* +@all", hash_of(&admin).expose())) },
+        AclUser { name: "default".into(), rules: default },
+    ])
+}
+
+/// How to speak to a node.
+pub(crate) fn peer(sealer: &Sealer, instance: &Instance, node: &Node) -> Result<Peer, NotOurs> {
+    Ok(Peer { addr: node.addr, admin: sealer.open(purpose::ADMIN, &instance.admin)? })
+}
+
+/// A node's process as it is wanted now. `nodes` are all of the instance's.
+pub(crate) fn node_spec(sealer: &Sealer, instance: &Instance, nodes: &[Node], node: &Node) -> Result<NodeSpec, NotOurs> {
+    let primary = nodes.iter().find(|other| other.role == NodeRole::Primary);
+    Ok(NodeSpec {
+        node: node.id.clone(),
+        epoch: node.epoch,
+        engine: instance.type_id.engine(),
+        version: instance.version,
+        addr: node.addr,
+        maxmemory: u64::try_from(instance.memory_mb).unwrap_or(0) << 20,
+        maxclients: MAX_CLIENTS,
+        users: users(sealer, instance)?,
+        admin_name: ADMIN.into(),
+        admin_password: sealer.open(purpose::ADMIN, &instance.admin)?,
+        upstream: match (node.role, primary) {
+            // A new replica is told by a command once both answer: started with it, it would look for its primary
+            // once a second. It holds nothing yet, and no address leads to it.
+            _ if node.observed_epoch.is_none() => None,
+            (NodeRole::Replica, Some(primary)) => Some(Upstream { addr: primary.addr }),
+            _ => None,
+        },
+        settings: Vec::new(),
+    })
+}

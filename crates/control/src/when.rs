@@ -1,0 +1,69 @@
+//! Times as the API writes them: `2026-11-24 08:00:00`, without a zone, in the zone of the settings.
+
+use std::fmt::Write as _;
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use model::Millis;
+
+/// What stands where there is no time.
+pub(crate) const NEVER: &str = "0000-00-00 00:00:00";
+
+/// Writes a moment, in whole seconds.
+pub(crate) fn write(at: Millis, utc_offset_seconds: i32) -> String {
+    let offset = Offset::from_seconds(utc_offset_seconds).unwrap_or(Offset::UTC);
+    let Ok(moment) = jiff::Timestamp::from_second(at.seconds()) else { return NEVER.to_owned() };
+    let t = offset.to_datetime(moment);
+    let mut text = String::with_capacity(NEVER.len());
+    // Writing to a String does not fail.
+    let _ = write!(
+        text,
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+        t.year(),
+        t.month(),
+        t.day(),
+        t.hour(),
+        t.minute(),
+        t.second()
+    );
+    text
+}
+
+/// Reads a moment; `None` where the text is not one.
+pub(crate) fn read(text: &str, utc_offset_seconds: i32) -> Option<Millis> {
+    let fits = text.len() == NEVER.len()
+        && text.bytes().zip(NEVER.bytes()).all(|(got, shape)| got == shape || (shape == b'0' && got.is_ascii_digit()));
+    if !fits {
+        return None;
+    }
+    let time: DateTime = text.parse().ok()?;
+    let offset = Offset::from_seconds(utc_offset_seconds).ok()?;
+    Some(Millis::from_seconds(offset.to_timestamp(time).ok()?.as_second()))
+}
+
+/// Whole days of a date before the digits of a deal's name: `20261124`.
+pub(crate) fn write_date(at: Millis, utc_offset_seconds: i32) -> String {
+    write(at, utc_offset_seconds)[..10].replace('-', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEIJING: i32 = 8 * 3600;
+
+    #[test]
+    fn times_read_back_as_they_are_written() {
+        let at = Millis::from_seconds(1_795_486_138);
+        assert_eq!(write(at, BEIJING), "2026-11-24 10:48:58");
+        assert_eq!(read("2026-11-24 10:48:58", BEIJING), Some(at));
+        assert_eq!(write_date(at, BEIJING), "20261124");
+    }
+
+    #[test]
+    fn what_is_not_a_time_is_refused() {
+        for text in ["", "2026-11-24", "2026-13-01 00:00:00", "2026-11-24T10:48:58", "2026-02-30 00:00:00", "x", NEVER] {
+            assert_eq!(read(text, BEIJING), None, "{text:?}");
+        }
+    }
+}

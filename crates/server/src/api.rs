@@ -1,0 +1,139 @@
+//! Takes HTTP requests to actions, and their answers back. It knows no action by name.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use control::{ActionEntry, Call, Caller, Fault, FlowCx, RateLimits};
+use futures_util::FutureExt;
+use http_body_util::{BodyExt, Limited};
+use model::{ApiError, code};
+
+use crate::wire::{self, Catalogue, Key, Keys, Rules, Target, Verified};
+
+/// What requests are answered from.
+pub struct Api {
+    /// The product.
+    pub cx: Arc<FlowCx>,
+    /// How requests may be signed.
+    pub rules: Rules,
+    /// Who may sign them.
+    pub keys: RootKeys,
+    /// How many a second.
+    pub rate_limits: RateLimits,
+}
+
+/// The root key pair, which is all there is.
+pub struct RootKeys {
+    /// Its public half.
+    pub secret_id: String,
+    /// Its secret half.
+    pub key: Arc<Key>,
+}
+
+impl Keys for RootKeys {
+    fn find(&self, secret_id: &str) -> Option<Arc<Key>> {
+        (secret_id == self.secret_id).then(|| self.key.clone())
+    }
+}
+
+/// Actions of the reference that are not built yet, as `product:version:action`.
+const UNBUILT: &str = include_str!("../../../api/unimplemented.txt");
+
+struct Actions;
+
+impl Catalogue for Actions {
+    fn products(&self) -> &[&'static str] {
+        &["redis", "region"]
+    }
+
+    fn has_version(&self, product: &str, version: &str) -> bool {
+        control::ACTIONS.iter().any(|entry| (entry.api.product, entry.api.version) == (product, version))
+    }
+
+    fn has_action(&self, product: &str, version: &str, action: &str) -> bool {
+        let is_built = built(product, version, action).is_some();
+        is_built || UNBUILT.lines().any(|line| line.split(':').eq([product, version, action]))
+    }
+}
+
+fn built(product: &str, version: &str, action: &str) -> Option<&'static ActionEntry> {
+    control::ACTIONS
+        .iter()
+        .find(|entry| (entry.name, entry.api.product, entry.api.version) == (action, product, version))
+}
+
+/// Answers an API request, whatever its path.
+pub async fn handle(State(api): State<Arc<Api>>, request: axum::extract::Request) -> Response {
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, wire::MAX_BODY + 1).collect().await {
+        Ok(whole) => whole.to_bytes(),
+        // Too long, or broken off. What is too long is refused by its length, with the code that fits its kind.
+        Err(_) => Bytes::from(vec![0; wire::MAX_BODY + 1]),
+    };
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let request = wire::Request { method: &head.method, target, headers: &head.headers, body: &body };
+    let verified = match wire::verify(&request, api.cx.clock.now(), &api.rules, &api.keys) {
+        Ok(verified) => verified,
+        Err(refusal) => return refusal.reply.failure(&refusal.error, &request_id).map(Body::from),
+    };
+    let reply = verified.reply.clone();
+    // A panic is the answer to one request, and of no other.
+    let answered = AssertUnwindSafe(answer(&api, verified)).catch_unwind().await;
+    match answered.unwrap_or_else(|_| Err(panicked())) {
+        Ok(fields) => reply.success(&fields, &request_id),
+        Err(error) => reply.failure(&error, &request_id),
+    }
+    .map(Body::from)
+}
+
+async fn answer(api: &Api, verified: Verified) -> Result<String, ApiError> {
+    let Target { product, version, action } = verified.resolve(&Actions)?;
+    let settings = &api.cx.settings;
+    if verified.region.as_ref().is_some_and(|region| *region != settings.region.name) {
+        return Err(unsupported_region(&settings.region.name));
+    }
+    let Some(entry) = built(product, &version, &action) else { return Err(unbuilt(&action)) };
+    let owner = settings.owner;
+    if settings.rate_limits {
+        api.rate_limits.check(owner.uin, entry.name)?;
+    }
+    let call = Call {
+        cx: api.cx.clone(),
+        caller: Caller { account: owner.uin, uin: owner.uin.to_string() },
+        language: verified.reply.language,
+        now: api.cx.clock.now(),
+    };
+    let params = verified.payload.params()?;
+    entry.call(&call, &params).await.map_err(|fault| match fault {
+        Fault::Api(error) => error,
+        Fault::Ledger(error) => {
+            tracing::error!(action = entry.name, %error, "the ledger can't be asked");
+            store_failed()
+        }
+    })
+}
+
+fn unbuilt(action: &str) -> ApiError {
+    let en = format!("The action `{action}` is not supported yet.");
+    ApiError::new(code::UnsupportedOperation, en, format!("暂不支持接口 `{action}`。"))
+}
+
+fn unsupported_region(ours: &str) -> ApiError {
+    let en = format!("The action is not offered in this region; this service is the region `{ours}`.");
+    ApiError::new(code::UnsupportedRegion, en, format!("该地域不支持此接口，本服务的地域为 `{ours}`。"))
+}
+
+fn store_failed() -> ApiError {
+    let en = "The service's store can't be used now. Nothing was changed; try again in a while.";
+    ApiError::new(code::InternalErrorDbOperationFailed, en, "服务存储暂不可用，未做任何变更，请稍后重试。")
+}
+
+fn panicked() -> ApiError {
+    let en = "The service failed on this request; the operator's log says where.";
+    ApiError::new(code::InternalError, en, "服务内部错误，请联系运维人员。")
+}

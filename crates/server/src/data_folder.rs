@@ -1,0 +1,192 @@
+//! The data folder: one server at a time, and the two secrets that it keeps.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use control::Random;
+use model::Secret;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::config::Config;
+
+/// A data folder that is this server's.
+pub struct DataFolder {
+    path: PathBuf,
+    /// Locked for as long as this lives.
+    _lock: File,
+}
+
+/// The file that the server locks; it holds the server's process number for `opencrs stop`.
+const LOCK: &str = "server.lock";
+const ROOT_KEY: &str = "root-key.toml";
+const SEALING_KEY: &str = "sealing.key";
+
+impl DataFolder {
+    /// Makes the folder where it is missing, and takes it.
+    ///
+    /// # Errors
+    /// Where another server has it.
+    pub fn take(path: &Path) -> anyhow::Result<DataFolder> {
+        if !path.is_dir() {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(path).with_context(|| format!("make {}", path.display()))?;
+        }
+        let path = path.canonicalize().with_context(|| format!("find {}", path.display()))?;
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(path.join(LOCK))
+            .with_context(|| format!("open the lock in {}", path.display()))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            bail!(
+                "another opencrs server (process {}) has the data folder {}; with SQLite there can be one",
+                holder(&path)?.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+                path.display(),
+            );
+        }
+        lock.set_len(0)
+            .and_then(|()| lock.write_all(std::process::id().to_string().as_bytes()))
+            .context("write the lock")?;
+        Ok(DataFolder { path, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The root key pair: the operator's, or the one made at the first start. The flag says whether it is new.
+    pub fn root_key(&self, config: &Config, random: &Random) -> anyhow::Result<(RootKey, bool)> {
+        let (id, key) = (config.get("secret_id"), config.get("secret_key"));
+        ensure!(id.is_empty() == key.is_empty(), "OPENCRS_SECRET_ID and OPENCRS_SECRET_KEY go together");
+        if !id.is_empty() {
+            return Ok((RootKey { id: id.to_owned(), key: Secret::new(key) }, false));
+        }
+        let file = self.path.join(ROOT_KEY);
+        if let Some(text) = read_if_there(&file)? {
+            let table: toml::Table = text.parse().with_context(|| format!("read {}", file.display()))?;
+            let field = |name: &str| table.get(name).and_then(toml::Value::as_str).map(str::to_owned);
+            let (id, key) = field("secret_id")
+                .zip(field("secret_key"))
+                .with_context(|| format!("{} needs secret_id and secret_key", file.display()))?;
+            return Ok((RootKey { id, key: Secret::new(key) }, false));
+        }
+        let letters = |count: usize| -> String {
+            const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+            (0..count).map(|_| char::from(LETTERS[(random.bits() % 62) as usize])).collect()
+        };
+        let made = RootKey { id: format!("AKID{}", letters(32)), key: Secret::new(letters(32)) };
+        let text = format!("secret_id = \"{}\"\nsecret_key = \"{}\"\n", made.id, made.key.expose());
+        write_private(&file, &text)?;
+        Ok((made, true))
+    }
+
+    /// The key that seals secrets in the ledger: the operator's, or the one made at the first start.
+    pub fn sealing_key(&self, config: &Config, random: &Random) -> anyhow::Result<[u8; 32]> {
+        let read = |text: &str| -> anyhow::Result<[u8; 32]> {
+            let bytes = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+            bytes.context("a sealing key is 64 hexadecimal digits")
+        };
+        let given = config.get("sealing_key");
+        if !given.is_empty() {
+            return read(given);
+        }
+        let file = self.path.join(SEALING_KEY);
+        if let Some(text) = read_if_there(&file)? {
+            return read(&text).with_context(|| format!("read {}", file.display()));
+        }
+        let made: [u8; 32] = random.bytes();
+        write_private(&file, &hex::encode(made))?;
+        Ok(made)
+    }
+}
+
+/// The key pair that may all.
+pub struct RootKey {
+    /// The public half.
+    pub id: String,
+    /// The secret half.
+    pub key: Secret,
+}
+
+/// The process that has the data folder, as it says; `None` where it says nothing.
+pub fn holder(path: &Path) -> anyhow::Result<Option<i32>> {
+    Ok(read_if_there(&path.join(LOCK))?.and_then(|text| text.trim().parse().ok()))
+}
+
+/// Whether a server has the data folder now.
+pub fn is_taken(path: &Path) -> anyhow::Result<bool> {
+    match File::open(path.join(LOCK)) {
+        Ok(lock) => Ok(flock(&lock, FlockOperation::NonBlockingLockShared).is_err()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context("open the server's lock"),
+    }
+}
+
+fn read_if_there(file: &Path) -> anyhow::Result<Option<String>> {
+    let mut text = String::new();
+    match File::open(file).and_then(|mut file| file.read_to_string(&mut text)) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
+    }
+}
+
+/// Writes a file that only its owner can read; it is there whole, or not at all.
+fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
+    let draft = file.with_extension("draft");
+    let write = || -> std::io::Result<()> {
+        let mut out = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
+        out.write_all(text.as_bytes())?;
+        out.sync_all()?;
+        fs::rename(&draft, file)?;
+        File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().with_context(|| format!("write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn config() -> Config {
+        let matches = clap::Command::new("serve").args(crate::config::flags()).get_matches_from(["serve"]);
+        Config::read(&matches, [], &[]).unwrap()
+    }
+
+    #[test]
+    fn a_second_server_is_refused_and_told_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataFolder::take(folder.path()).unwrap();
+        let refused = DataFolder::take(folder.path()).map(drop).unwrap_err().to_string();
+        assert!(refused.contains(&std::process::id().to_string()), "{refused}");
+        assert!(is_taken(folder.path()).unwrap());
+        drop(first);
+        assert!(!is_taken(folder.path()).unwrap());
+        DataFolder::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn secrets_are_made_once_and_for_the_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::take(folder.path()).unwrap();
+        let random = Random::from_system();
+        let (made, is_new) = data.root_key(&config(), &random).unwrap();
+        assert!(is_new);
+        let (again, is_new) = data.root_key(&config(), &random).unwrap();
+        assert!(!is_new && again.id == made.id && again.key == made.key);
+        assert_eq!(data.sealing_key(&config(), &random).unwrap(), data.sealing_key(&config(), &random).unwrap());
+        for file in [ROOT_KEY, SEALING_KEY] {
+            let mode = fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+    }
+}

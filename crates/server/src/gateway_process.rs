@@ -1,0 +1,94 @@
+//! The gateway's process: adopted where one runs, started where none does, and started again at once when it dies.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::Gateway;
+use futures_util::future::BoxFuture;
+use gateway::Client;
+use model::{GatewayReport, RoutingTable};
+use runtime::process::{ProcessRef, processes_below, spawn_detached};
+use tokio::sync::Mutex;
+
+/// How long a new gateway may take until it answers.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// A gateway that dies at once is not started more often than this.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+/// The gateway of a data folder.
+pub struct GatewayProcess {
+    program: PathBuf,
+    data: PathBuf,
+    client: Client,
+    current: Mutex<Option<ProcessRef>>,
+}
+
+impl GatewayProcess {
+    /// For the gateway of this folder, to be started by this program.
+    pub fn new(program: PathBuf, data: &Path) -> Arc<Self> {
+        Arc::new(GatewayProcess {
+            program,
+            data: data.to_owned(),
+            client: Client::new(data),
+            current: Mutex::new(None),
+        })
+    }
+
+    /// Keeps a gateway running for as long as this is polled.
+    pub async fn keep(self: Arc<Self>) {
+        loop {
+            if let Err(error) = self.ensure().await {
+                tracing::warn!(error, "no gateway");
+                tokio::time::sleep(RESTART_PAUSE).await;
+                continue;
+            }
+            let Some(process) = self.current.lock().await.clone() else { continue };
+            match process.ended().await {
+                Ok(()) => tracing::warn!("the gateway ended; it is started again"),
+                Err(error) => tracing::warn!(%error, "the gateway can't be watched"),
+            }
+            tokio::time::sleep(RESTART_PAUSE / 10).await;
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.data.join("gateway")
+    }
+
+    fn find_or_start(&self) -> std::io::Result<ProcessRef> {
+        std::fs::create_dir_all(self.folder())?;
+        if let Some(running) = processes_below(&self.folder())?.into_iter().next() {
+            return Ok(running);
+        }
+        let args = ["gateway".as_ref(), "--data".as_ref(), self.data.as_os_str()];
+        spawn_detached(&self.program, &args, &self.folder(), b"", &self.folder().join("gateway.log"))
+    }
+}
+
+impl Gateway for GatewayProcess {
+    fn ensure(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            // Held until it answers, so that whoever comes next finds one that does.
+            let mut current = self.current.lock().await;
+            if let Some(process) = &*current
+                && process.is_alive().unwrap_or(false)
+            {
+                return Ok(());
+            }
+            let process = self.find_or_start().map_err(|error| format!("a gateway can't be started: {error}"))?;
+            *current = Some(process);
+            let answers = async {
+                while self.client.report().await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            let answered = tokio::time::timeout(ANSWERS_WITHIN, answers).await;
+            answered.map_err(|_| "the gateway was started and does not answer; its log says why".to_owned())
+        })
+    }
+
+    fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>> {
+        Box::pin(async move { self.client.publish(&table).await.map_err(|error| error.to_string()) })
+    }
+}

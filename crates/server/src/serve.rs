@@ -1,0 +1,218 @@
+//! `opencrs serve`: puts everything together, serves, and ends without touching a customer's Redis or connection.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{any, get};
+use axum::serve::ListenerExt;
+use control::{FlowCx, Random, RateLimits, RedisNodes, Sealer, Settings, Wake, keepers};
+use flow::harness::{NoProbe, Probe};
+use flow::{Clock, SystemClock};
+use ledger::Ledger;
+use runtime::{EngineSearch, LocalRuntime};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api::{Api, RootKeys, handle};
+use crate::config::Config;
+use crate::crash::CrashPoint;
+use crate::data_folder::{DataFolder, RootKey};
+use crate::gateway_process::GatewayProcess;
+use crate::wire;
+
+/// How long requests that are being answered may take when the server ends.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+const ROTATE_LOGS_EVERY: Duration = Duration::from_secs(60);
+
+/// Serves until SIGTERM or SIGINT. `crash_at` kills the process at a point of a flow, for tests.
+pub async fn run(config: Config, crash_at: Option<&str>) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
+    let data = DataFolder::take(&config.data())?;
+    let greet = |addr, key: &RootKey, is_new| greeting(data.path(), addr, key, is_new);
+    serve(&config, &data, crash_at, greet, stop).await?;
+    say(&format!(
+        "The server has ended. Gateway, instances and connections live on; `opencrs stop --data {}` ends them too.",
+        data.path().display()
+    ));
+    Ok(())
+}
+
+/// Serves until `stop` resolves. `greet` makes what is said once it serves.
+pub async fn serve(
+    config: &Config,
+    data: &DataFolder,
+    crash_at: Option<&str>,
+    greet: impl FnOnce(SocketAddr, &RootKey, bool) -> String,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    // Found before anything else: where the program's file is replaced while it runs, its path is lost.
+    let program = std::env::current_exe().context("find this program")?;
+    let settings = Arc::new(config.settings()?);
+    let probe: Arc<dyn Probe> = match crash_at {
+        Some(text) => Arc::new(CrashPoint::parse(text)?),
+        None => Arc::new(NoProbe),
+    };
+    let listen = config.listen()?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+    let addr = listener.local_addr().context("read the address that is listened on")?;
+
+    let random = Random::from_system();
+    let (root, is_new) = data.root_key(config, &random)?;
+    let sealer = Sealer::new(&data.sealing_key(config, &random)?);
+    let ledger = open_ledger(data.path(), &random).await?;
+    let runtime = LocalRuntime::open(data.path().to_owned(), EngineSearch::path_and(config.engines()))
+        .context("open the folder of nodes")?;
+    let gateway = GatewayProcess::new(program, data.path());
+    let pool_offset = pool_offset(&ledger)?;
+    let cx = Arc::new(FlowCx {
+        ledger,
+        runtime: runtime.clone(),
+        nodes: Arc::new(RedisNodes),
+        gateway: gateway.clone(),
+        clock: Arc::new(SystemClock),
+        random,
+        sealer,
+        settings: settings.clone(),
+        pool_offset,
+        is_bindable: |addr| std::net::TcpListener::bind(addr).is_ok(),
+        wake: Wake::default(),
+    });
+    let api = Arc::new(Api {
+        cx: cx.clone(),
+        rules: rules(config, &settings),
+        keys: RootKeys { secret_id: root.id.clone(), key: Arc::new(wire::Key::new(root.key.clone())) },
+        rate_limits: RateLimits::default(),
+    });
+    let keeping_gateway = tokio::spawn(gateway.keep());
+    let rotating = tokio::spawn(rotate_logs(runtime));
+    let keepers = keepers::start(cx, probe);
+
+    say(&greet(addr, &root, is_new));
+    let served = answer_requests(listener, api, stop).await;
+    drop(keepers);
+    keeping_gateway.abort();
+    rotating.abort();
+    served
+}
+
+/// Opens the ledger. Tasks that a server before this one had are free to be taken at once: it is gone, since this one
+/// has the data folder.
+async fn open_ledger(data: &Path, random: &Random) -> anyhow::Result<Ledger> {
+    let ledger = Ledger::sqlite(&data.join("ledger.db")).context("open the ledger")?;
+    let new_id = hex::encode(random.bytes::<16>());
+    let prepared = ledger.write(move |tx| -> ledger::Result<()> {
+        ledger::end_leases(tx)?;
+        if ledger::meta_text(tx.reader(), SERVICE)?.is_none() {
+            ledger::set_meta_text(tx, SERVICE, &new_id)?;
+        }
+        Ok(())
+    });
+    prepared.await.context("prepare the ledger")?;
+    Ok(ledger)
+}
+
+/// The name under which the ledger keeps the service's own id.
+const SERVICE: &str = "service";
+
+/// Hashed from the service's id: two services on one machine begin at different places of the same pools.
+fn pool_offset(ledger: &Ledger) -> anyhow::Result<u64> {
+    let id = ledger.read(|reader| ledger::meta_text(reader, SERVICE)).context("read the service's id")?;
+    let digest = Sha256::digest(id.unwrap_or_default().as_bytes());
+    Ok(digest[..8].iter().fold(0, |all, byte| all << 8 | u64::from(*byte)))
+}
+
+fn rules(config: &Config, settings: &Settings) -> wire::Rules {
+    let mut host_aliases = wire::official_hosts(&["redis", "region"], &settings.region.name);
+    host_aliases.extend(config.host_aliases());
+    wire::Rules { host_aliases, unsigned_actions: &[] }
+}
+
+async fn rotate_logs(runtime: Arc<LocalRuntime>) {
+    loop {
+        SystemClock.sleep(ROTATE_LOGS_EVERY).await;
+        if let Err(error) = runtime.rotate_logs().await {
+            tracing::warn!(%error, "the nodes' logs can't be rotated");
+        }
+    }
+}
+
+async fn answer_requests(
+    listener: TcpListener,
+    api: Arc<Api>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        // These belong to the service itself; nothing is there yet.
+        .route("/metrics", any(|| async { (StatusCode::NOT_FOUND, "there are no metrics yet\n") }))
+        .route("/console", any(|| async { (StatusCode::NOT_FOUND, "there is no console yet\n") }))
+        .fallback(handle)
+        .with_state(api);
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection can't be set to send at once");
+        }
+    });
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+        stop.await;
+        // Nobody listens any more only where serving has failed.
+        let _ = stopping.send(());
+    });
+    let give_up = async {
+        let asked = stopped.await;
+        SystemClock.sleep(if asked.is_ok() { DRAIN_WITHIN } else { Duration::MAX }).await;
+    };
+    tokio::select! {
+        served = serving => served.context("serve requests"),
+        () = give_up => Ok(()),
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut term = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut int = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
+}
+
+/// Says something to whoever started the program.
+#[expect(clippy::print_stdout, reason = "this is for the person at the terminal, and for scripts that wait for it")]
+pub fn say(text: &str) {
+    println!("{text}");
+}
+
+fn greeting(data: &Path, addr: SocketAddr, key: &RootKey, is_new: bool) -> String {
+    let shown = if is_new {
+        format!("  export TENCENTCLOUD_SECRET_ID={}\n  export TENCENTCLOUD_SECRET_KEY={}", key.id, key.key.expose())
+    } else {
+        format!("  export TENCENTCLOUD_SECRET_ID={}\n  export TENCENTCLOUD_SECRET_KEY=...   # as before", key.id)
+    };
+    lines_to_paste(addr, &shown, &format!("opencrs serve, data in {}", data.display()))
+}
+
+/// What is said at the start: the address in a line of its own first, then lines to paste.
+pub fn lines_to_paste(addr: SocketAddr, keys: &str, what: &str) -> String {
+    format!(
+        "listening on http://{addr}\n\n\
+         {what}\n\
+         {keys}\n  \
+           export TENCENTCLOUD_REGION=ap-guangzhou\n  \
+           tccli redis CreateInstances --endpoint http://{addr} --TypeId 17 --MemSize 1024 --GoodsNum 1 --Period 1 \\\n    \
+             --BillingMode 0 --RedisReplicasNum 1 --Password Passw0rd-1\n  \
+           tccli redis DescribeInstances --endpoint http://{addr}\n  \
+           tccli redis DescribeTaskList --endpoint http://{addr}\n"
+    )
+}
