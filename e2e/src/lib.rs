@@ -6,6 +6,7 @@ mod instance;
 mod service;
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use client::{Client, Method, Refusal, Settings, Sign};
@@ -34,6 +35,14 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 #[expect(clippy::disallowed_methods, reason = "the tests are another process than the one whose time this is")]
 pub fn pause(time: Duration) {
     std::thread::sleep(time);
+}
+
+/// Runs a subcommand of the binary that ends by itself, and returns what it prints.
+pub fn run_opencrs(arguments: &[&str]) -> String {
+    let output =
+        Command::new(opencrs()).args(arguments).env_clear().stdin(Stdio::null()).output().expect("run opencrs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("what it prints is text")
 }
 
 /// Cargo's target folder, that of this test's build.

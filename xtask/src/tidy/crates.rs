@@ -66,48 +66,73 @@ pub(super) fn files_are_short(repo: &Repo) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// A file that declares an action is the action's alone, and has its name.
 pub(super) fn an_action_is_a_file(repo: &Repo) -> Result<Vec<String>> {
     let mut faults = Vec::new();
-    for path in action_files(repo).filter(|path| !is_table_of_contents(repo, path)) {
+    for path in action_files(repo) {
         let text = repo.read(path)?;
-        let actions = text.lines().filter(|line| line.starts_with("impl") && line.contains("Action for ")).count();
-        if actions != 1 {
-            faults.push(format!("{path}: a file of an action holds one `impl Action`, not {actions}"));
+        let names: Vec<_> = text.lines().filter_map(action_name).collect();
+        let stem = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if names.len() > 1 {
+            faults.push(format!("{path}: an action is a file of its own, and here are {}", names.join(", ")));
+        } else if names.first().is_some_and(|name| snake_case(name) != stem) {
+            faults.push(format!("{path}: the file of {} is {}.rs", names[0], snake_case(names[0])));
         }
     }
     Ok(faults)
 }
 
+/// Every list of modules, and of what is in them, is sorted; a comment or an empty line begins a new list.
 pub(super) fn tables_of_contents_are_sorted(repo: &Repo) -> Result<Vec<String>> {
-    let contents = |path: &str| path == "crates/control/src/actions.rs";
-    let files = repo.files(contents).chain(action_files(repo).filter(|path| is_table_of_contents(repo, path)));
     let mut faults = Vec::new();
-    for path in files {
+    for path in repo.files(|path| path.starts_with("crates/control/src/") && path.ends_with(".rs")) {
         let text = repo.read(path)?;
-        let lines = || text.lines().map(str::trim);
-        let modules: Vec<_> = lines().filter_map(|line| line.split_once("mod ")?.1.strip_suffix(';')).collect();
-        let entries: Vec<_> = lines().filter_map(|line| line.strip_prefix("entry::<")).collect();
-        for (what, list) in [("modules", modules), ("entries", entries)] {
-            if let Some(pair) = list.windows(2).find(|pair| pair[0] >= pair[1]) {
-                faults.push(format!("{path}: the {what} are not sorted: {} stands before {}", pair[0], pair[1]));
-            }
+        for list in
+            text.lines().collect::<Vec<_>>().chunk_by(|a, b| listed_name(a).is_some() && listed_name(b).is_some())
+        {
+            let unsorted = list.windows(2).find(|pair| listed_name(pair[0]) >= listed_name(pair[1]));
+            faults.extend(
+                unsorted.map(|pair| format!("{path}: `{}` stands before `{}`", pair[0].trim(), pair[1].trim())),
+            );
         }
     }
     Ok(faults)
+}
+
+/// What a line of a table of contents lists: `mod name;`, or the last part of `entry::<path::Name>(),`.
+fn listed_name(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if let Some(entry) = line.strip_prefix("entry::<") {
+        return entry.split_once('>')?.0.rsplit("::").next();
+    }
+    let (visibility, name) = line.strip_suffix(';')?.split_once("mod ")?;
+    (visibility.is_empty() || visibility.starts_with("pub")).then_some(name)
+}
+
+/// `Name` of `impl Action for Name {`.
+fn action_name(line: &str) -> Option<&str> {
+    line.strip_prefix("impl Action for ")?.split([' ', '<']).next()
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 fn action_files(repo: &Repo) -> impl Iterator<Item = &str> {
     repo.files(|path| path.starts_with("crates/control/src/actions/") && path.ends_with(".rs"))
 }
 
-/// `group.rs` beside a folder `group`.
-fn is_table_of_contents(repo: &Repo, path: &str) -> bool {
-    repo.root.join(Path::new(path).with_extension("")).is_dir()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::assert_tidy;
+    use super::*;
 
     #[test]
     fn edges_are_allowed() {
@@ -132,5 +157,19 @@ mod tests {
     #[test]
     fn tables_of_contents_are_sorted() {
         assert_tidy(super::tables_of_contents_are_sorted);
+    }
+
+    #[test]
+    fn lines_of_tables_of_contents_are_read() {
+        assert_eq!(listed_name("    entry::<lifecycle::clear_instance::ClearInstance>(),"), Some("ClearInstance"));
+        assert_eq!(listed_name("pub(crate) mod tasks;"), Some("tasks"));
+        assert_eq!(listed_name("// mod tasks;"), None);
+        assert_eq!(listed_name("}"), None);
+    }
+
+    #[test]
+    fn the_file_of_an_action_has_its_name() {
+        let check = |line, file: &str| assert_eq!(action_name(line).map(snake_case).as_deref(), Some(file));
+        check("impl Action for ModfiyInstancePassword {", "modfiy_instance_password");
     }
 }
