@@ -128,7 +128,11 @@ impl ActionEntry {
 }
 
 fn unreadable(error: serde_json::Error) -> ApiError {
-    ApiError::new(code::InvalidParameter, format!("A parameter can't be read: {error}."), format!("参数无法解析：{error}。"))
+    ApiError::new(
+        code::InvalidParameter,
+        format!("A parameter can't be read: {error}."),
+        format!("参数无法解析：{error}。"),
+    )
 }
 
 fn unwritable(error: serde_json::Error) -> ApiError {

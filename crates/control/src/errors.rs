@@ -16,7 +16,8 @@ pub enum Fault {
 impl From<crate::seal::NotOurs> for Fault {
     fn from(error: crate::seal::NotOurs) -> Self {
         tracing::error!(%error, "a secret in the ledger can't be read");
-        let (en, zh) = ("A stored secret can't be read; the operator's log says more.", "存储的密钥无法读取，请联系运维人员。");
+        let (en, zh) =
+            ("A stored secret can't be read; the operator's log says more.", "存储的密钥无法读取，请联系运维人员。");
         ApiError::new(code::InternalError, en, zh).into()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flow::StepError;
 use futures_util::future::try_join_all;
 use ledger::{Instance, Ledger, Node, Tx, Write, observe, write};
-use model::{EngineVersion, Epoch, InstanceId, NodeId, NodeRole};
+use model::{EngineVersion, Epoch, GatewayReport, InstanceId, NodeId, NodeRole};
 use runtime::RuntimeError;
 
 use crate::cx::FlowCx;
@@ -115,10 +115,15 @@ async fn wait_until_serving(cx: &FlowCx, peer: &Peer) {
     }
 }
 
-/// Starts all nodes of an instance side by side.
+/// Starts all nodes of an instance: new ones side by side; of others the primary first, since a replica that finds it
+/// loading looks for it again only after a second.
 pub(crate) async fn start_nodes(cx: &FlowCx, id: &InstanceId) -> Result<Write, FleetError> {
     let (_, nodes) = load(&cx.ledger, id)?;
-    Ok(Up::note(try_join_all(nodes.iter().map(|node| start_node(cx, &node.id))).await?))
+    let follows = |node: &&Node| node.role == NodeRole::Replica && node.observed_epoch.is_some();
+    let (later, first): (Vec<_>, Vec<_>) = nodes.iter().partition(follows);
+    let mut ups = try_join_all(first.iter().map(|node| start_node(cx, &node.id))).await?;
+    ups.extend(try_join_all(later.iter().map(|node| start_node(cx, &node.id))).await?);
+    Ok(Up::note(ups))
 }
 
 /// Makes every replica follow the primary, and waits until each has all the data.
@@ -176,10 +181,30 @@ pub(crate) async fn apply_users(cx: &FlowCx, id: &InstanceId) -> Result<(), Flee
     Ok(())
 }
 
+/// Puts the ledger's routes in force.
+pub(crate) async fn put_routes_in_force(cx: &FlowCx) -> Result<GatewayReport, FleetError> {
+    loop {
+        let table = cx.ledger.read(ledger::routing_table)?;
+        let version = table.version;
+        let report = cx.gateway.publish(table).await.map_err(FleetError::Gateway)?;
+        let newest = cx.ledger.read(ledger::routes_version)?;
+        if report.version <= newest.max(version) {
+            return Ok(report);
+        }
+        // The gateway has a table that this ledger never had: the ledger is an older copy. It counts on from there.
+        tracing::warn!(
+            gateway = report.version,
+            ledger = newest,
+            "the gateway is ahead of the ledger, which catches up"
+        );
+        let behind = report.version - newest;
+        cx.ledger.write(move |tx| ledger::count_routes_on(tx, behind)).await?;
+    }
+}
+
 /// Puts the ledger's routes in force, and is sure of one instance's.
 pub(crate) async fn publish_routes(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
-    let table = cx.ledger.read(ledger::routing_table)?;
-    let report = cx.gateway.publish(table).await.map_err(FleetError::Gateway)?;
+    let report = put_routes_in_force(cx).await?;
     match report.failures.into_iter().find(|failure| failure.instance == *id) {
         Some(failure) => Err(FleetError::Gateway(format!("{} can't be opened: {}", failure.vip, failure.reason))),
         None => Ok(()),

@@ -25,6 +25,9 @@ mod spec;
 mod text;
 mod when;
 
+#[cfg(test)]
+mod tests;
+
 pub use access::{Access, Caller, Resource, Verb};
 pub use action::{ActionEntry, Api, Call, Language, REDIS, REGION};
 pub use actions::ACTIONS;

@@ -1,7 +1,7 @@
 //! Speaks to nodes. The trait is what flows need said; `redis` says it to real engines.
 
 mod redis;
-#[cfg(any())]
+#[cfg(test)]
 pub(crate) mod sim;
 
 use futures_util::future::BoxFuture;

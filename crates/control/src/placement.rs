@@ -22,7 +22,11 @@ pub(crate) fn choose_vip(cx: &FlowCx, tx: &mut dyn Tx, port: Option<u16>) -> Ans
     if let (VipPool::Ports { ip, .. }, Some(port)) = (&cx.settings.vips, port) {
         let vip = Vip(SocketAddr::new(*ip, port));
         if vip_is_taken(tx.reader(), vip)? || !(cx.is_bindable)(vip.0) {
-            return Err(bad_value("VPort", "the port is in use; choose another or leave it out", "端口已被占用，请更换或不填"));
+            return Err(bad_value(
+                "VPort",
+                "the port is in use; choose another or leave it out",
+                "端口已被占用，请更换或不填",
+            ));
         }
         return Ok(vip);
     }
@@ -74,7 +78,9 @@ pub(crate) fn check_memory(cx: &FlowCx, tx: &mut dyn Tx, memory_mb: i64) -> Answ
             "The host may promise {limit} MiB to instances; {promised} MiB are promised and {wanted} MiB more are \
              asked for (each node with {HEADROOM_PERCENT} % headroom). OPENCRS_HOST_MEMORY sets the limit."
         ),
-        &format!("主机可分配内存为 {limit} MiB，已分配 {promised} MiB，本次需要 {wanted} MiB（含 {HEADROOM_PERCENT}% 余量）。"),
+        &format!(
+            "主机可分配内存为 {limit} MiB，已分配 {promised} MiB，本次需要 {wanted} MiB（含 {HEADROOM_PERCENT}% 余量）。"
+        ),
     ))
 }
 

@@ -41,7 +41,9 @@ impl RateLimits {
         let count = limit.get() + 1;
         Err(ApiError::new(
             code::RequestLimitExceeded,
-            format!("The request limit of this action is exceeded: `{count}` requests within a second, and the limit is `{limit}`. Try again in a moment."),
+            format!(
+                "The request limit of this action is exceeded: `{count}` requests within a second, and the limit is `{limit}`. Try again in a moment."
+            ),
             format!("请求频率超出限制：一秒内 `{count}` 次，上限为 `{limit}` 次，请稍后重试。"),
         ))
     }

@@ -51,7 +51,12 @@ pub(crate) fn peer(sealer: &Sealer, instance: &Instance, node: &Node) -> Result<
 }
 
 /// A node's process as it is wanted now. `nodes` are all of the instance's.
-pub(crate) fn node_spec(sealer: &Sealer, instance: &Instance, nodes: &[Node], node: &Node) -> Result<NodeSpec, NotOurs> {
+pub(crate) fn node_spec(
+    sealer: &Sealer,
+    instance: &Instance,
+    nodes: &[Node],
+    node: &Node,
+) -> Result<NodeSpec, NotOurs> {
     let primary = nodes.iter().find(|other| other.role == NodeRole::Primary);
     Ok(NodeSpec {
         node: node.id.clone(),

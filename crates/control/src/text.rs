@@ -32,14 +32,10 @@ pub(crate) fn new_password(parameter: &str, text: &str) -> Result<Secret, Fault>
     if text.is_empty() {
         return Err(empty_password(parameter));
     }
-    let kinds: [&dyn Fn(char) -> bool; 4] = [
-        &|c| c.is_ascii_lowercase(),
-        &|c| c.is_ascii_uppercase(),
-        &|c| c.is_ascii_digit(),
-        &|c| SPECIAL.contains(c),
-    ];
+    let kinds: [&dyn Fn(char) -> bool; 4] =
+        [&|c| c.is_ascii_lowercase(), &|c| c.is_ascii_uppercase(), &|c| c.is_ascii_digit(), &|c| SPECIAL.contains(c)];
     let known = text.chars().all(|c| kinds.iter().any(|kind| kind(c)));
-    let used = kinds.iter().filter(|kind| text.chars().any(|c| kind(c))).count();
+    let used = kinds.iter().filter(|kind| text.chars().any(kind)).count();
     if (8..=64).contains(&text.len()) && known && used >= 2 && !text.starts_with('/') {
         return Ok(Secret::new(text));
     }
@@ -82,7 +78,8 @@ mod tests {
         for text in ["Passw0rd", "12345678a", "aaaaaaa!", &"aB".repeat(32)] {
             assert!(accepted(text), "{text}");
         }
-        for text in ["", "short1A", "onlylower", "12345678", "/Passw0rd", "Passw0rd é", "Passw0rd x", &"aB".repeat(33)] {
+        for text in ["", "short1A", "onlylower", "12345678", "/Passw0rd", "Passw0rd é", "Passw0rd x", &"aB".repeat(33)]
+        {
             assert!(!accepted(text), "{text}");
         }
     }

@@ -111,7 +111,7 @@ pub fn insert_instance(tx: &mut dyn Tx, it: &Instance) -> Result<()> {
             it.product_version.as_str(),
         ],
     )?;
-    crate::count_routes_on(tx)
+    crate::node::routes_changed(tx)
 }
 
 fn read(mut row: Row) -> Result<Instance> {
@@ -229,7 +229,7 @@ pub fn set_status(tx: &mut dyn Tx, id: &InstanceId, status: InstanceStatus) -> R
 /// Opens or closes the address, and counts the routing table on.
 pub fn set_open(tx: &mut dyn Tx, id: &InstanceId, is_open: bool) -> Result<()> {
     tx.exec("update instance set is_open = $2 where id = $1", args![id, is_open])?;
-    crate::count_routes_on(tx)
+    crate::node::routes_changed(tx)
 }
 
 /// Sets how one gets in.
@@ -275,5 +275,5 @@ pub fn delete_instance(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
     tx.exec("delete from tag where instance = $1", args![id])?;
     tx.exec("delete from node where instance = $1", args![id])?;
     tx.exec("delete from instance where id = $1", args![id])?;
-    crate::count_routes_on(tx)
+    crate::node::routes_changed(tx)
 }

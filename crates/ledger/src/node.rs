@@ -107,7 +107,7 @@ pub fn node_addr_is_taken(reader: &mut dyn Reader, addr: NodeAddr) -> Result<boo
 /// under the one before is behind.
 pub fn set_running(tx: &mut dyn Tx, instance: &InstanceId, runs: bool) -> Result<()> {
     tx.exec("update node set runs = $2, epoch = epoch + 1 where instance = $1 and runs <> $2", args![instance, runs])?;
-    count_routes_on(tx)
+    routes_changed(tx)
 }
 
 /// Gives a node that is to run the epoch of its next start, if it still has the one that `ended`; answers whether it
@@ -115,7 +115,7 @@ pub fn set_running(tx: &mut dyn Tx, instance: &InstanceId, runs: bool) -> Result
 pub fn next_epoch(tx: &mut dyn Tx, node: &NodeId, ended: Epoch) -> Result<bool> {
     let sql = "update node set epoch = epoch + 1, observed_up = 0 where id = $1 and epoch = $2 and runs = 1";
     let changed = tx.exec(sql, args![node, ended])?;
-    count_routes_on(tx)?;
+    routes_changed(tx)?;
     Ok(changed == 1)
 }
 
@@ -131,14 +131,24 @@ pub fn observe(tx: &mut dyn Tx, node: &NodeId, epoch: Epoch, up: bool, version: 
 
 const ROUTES: &str = "routes";
 
+/// Counts the version of the routing table on.
+pub fn count_routes_on(tx: &mut dyn Tx, by: i64) -> Result<()> {
+    count_on(tx, ROUTES, by).map(drop)
+}
+
 /// Notes that the routing table is another one now.
-pub(crate) fn count_routes_on(tx: &mut dyn Tx) -> Result<()> {
-    count_on(tx, ROUTES, 1).map(drop)
+pub(crate) fn routes_changed(tx: &mut dyn Tx) -> Result<()> {
+    count_routes_on(tx, 1)
+}
+
+/// The version of the routing table.
+pub fn routes_version(reader: &mut dyn Reader) -> Result<i64> {
+    counter(reader, ROUTES)
 }
 
 /// The routing table: every address, and the primary that it leads to while it is open.
 pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
-    let version = counter(reader, ROUTES)?;
+    let version = routes_version(reader)?;
     let rows = reader.rows(
         "select i.id, i.address, i.port, i.is_open, n.id, n.address, n.port, n.epoch
          from instance i left join node n on n.instance = i.id and n.role = 0 and n.runs = 1 order by i.id",

@@ -28,6 +28,10 @@ use tokio::io::unix::AsyncFd;
 /// How long the kernel gets to take down a process after SIGKILL; longer only in the face of failing disks.
 const KILL_WITHIN: Duration = Duration::from_secs(10);
 
+/// How often a process is asked to end. Once is not enough: a replica that has just been synced refuses while it writes
+/// its first append-only file, and forgets that it was asked.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
 /// One process, told apart from every other that ever had its number on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessRef {
@@ -214,10 +218,12 @@ pub fn end_all(dir: &Path, grace: Duration) -> io::Result<usize> {
 
 fn end(processes: &[ProcessRef], grace: Duration) -> io::Result<()> {
     let handles = processes.iter().filter_map(|process| process.open().transpose()).collect::<io::Result<Vec<_>>>()?;
-    if !grace.is_zero() {
-        handles.iter().try_for_each(|handle| handle.signal(Signal::TERM))?;
+    let deadline = Instant::now() + grace;
+    let mut left = handles;
+    while !left.is_empty() && Instant::now() < deadline {
+        left.iter().try_for_each(|handle| handle.signal(Signal::TERM))?;
+        left = still_there(left, ASK_EVERY.min(deadline.saturating_duration_since(Instant::now())))?;
     }
-    let left = still_there(handles, grace)?;
     left.iter().try_for_each(|handle| handle.signal(Signal::KILL))?;
     if still_there(left, KILL_WITHIN)?.is_empty() {
         return Ok(());

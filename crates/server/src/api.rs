@@ -15,7 +15,7 @@ use model::{ApiError, code};
 use crate::wire::{self, Catalogue, Key, Keys, Rules, Target, Verified};
 
 /// What requests are answered from.
-pub struct Api {
+pub(crate) struct Api {
     /// The product.
     pub cx: Arc<FlowCx>,
     /// How requests may be signed.
@@ -27,7 +27,7 @@ pub struct Api {
 }
 
 /// The root key pair, which is all there is.
-pub struct RootKeys {
+pub(crate) struct RootKeys {
     /// Its public half.
     pub secret_id: String,
     /// Its secret half.
@@ -67,7 +67,7 @@ fn built(product: &str, version: &str, action: &str) -> Option<&'static ActionEn
 }
 
 /// Answers an API request, whatever its path.
-pub async fn handle(State(api): State<Arc<Api>>, request: axum::extract::Request) -> Response {
+pub(crate) async fn handle(State(api): State<Arc<Api>>, request: axum::extract::Request) -> Response {
     let request_id = uuid::Uuid::new_v4().to_string();
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, wire::MAX_BODY + 1).collect().await {

@@ -6,7 +6,7 @@ use flow::harness::{Moment, Point, Probe, Verdict};
 use rustix::process::{Signal, getpid, kill_process};
 
 /// The point at which the process kills itself.
-pub struct CrashPoint {
+pub(crate) struct CrashPoint {
     flow: String,
     step: String,
     phase: Phase,
@@ -15,7 +15,7 @@ pub struct CrashPoint {
 
 impl CrashPoint {
     /// Reads `flow/step/run|undo/before|after`.
-    pub fn parse(text: &str) -> anyhow::Result<CrashPoint> {
+    pub(crate) fn parse(text: &str) -> anyhow::Result<CrashPoint> {
         let parts: Vec<&str> = text.split('/').collect();
         let [flow, step, phase, moment] = parts[..] else { bail!("a crash point is flow/step/run|undo/before|after") };
         let phase = match phase {

@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::config::Config;
 
 /// A data folder that is this server's.
-pub struct DataFolder {
+pub(crate) struct DataFolder {
     path: PathBuf,
     /// Locked for as long as this lives.
     _lock: File,
@@ -29,7 +29,7 @@ impl DataFolder {
     ///
     /// # Errors
     /// Where another server has it.
-    pub fn take(path: &Path) -> anyhow::Result<DataFolder> {
+    pub(crate) fn take(path: &Path) -> anyhow::Result<DataFolder> {
         if !path.is_dir() {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(path).with_context(|| format!("make {}", path.display()))?;
@@ -57,12 +57,12 @@ impl DataFolder {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The root key pair: the operator's, or the one made at the first start. The flag says whether it is new.
-    pub fn root_key(&self, config: &Config, random: &Random) -> anyhow::Result<(RootKey, bool)> {
+    pub(crate) fn root_key(&self, config: &Config, random: &Random) -> anyhow::Result<(RootKey, bool)> {
         let (id, key) = (config.get("secret_id"), config.get("secret_key"));
         ensure!(id.is_empty() == key.is_empty(), "OPENCRS_SECRET_ID and OPENCRS_SECRET_KEY go together");
         if !id.is_empty() {
@@ -88,7 +88,7 @@ impl DataFolder {
     }
 
     /// The key that seals secrets in the ledger: the operator's, or the one made at the first start.
-    pub fn sealing_key(&self, config: &Config, random: &Random) -> anyhow::Result<[u8; 32]> {
+    pub(crate) fn sealing_key(&self, config: &Config, random: &Random) -> anyhow::Result<[u8; 32]> {
         let read = |text: &str| -> anyhow::Result<[u8; 32]> {
             let bytes = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
             bytes.context("a sealing key is 64 hexadecimal digits")
@@ -108,7 +108,7 @@ impl DataFolder {
 }
 
 /// The key pair that may all.
-pub struct RootKey {
+pub(crate) struct RootKey {
     /// The public half.
     pub id: String,
     /// The secret half.
@@ -116,12 +116,12 @@ pub struct RootKey {
 }
 
 /// The process that has the data folder, as it says; `None` where it says nothing.
-pub fn holder(path: &Path) -> anyhow::Result<Option<i32>> {
+pub(crate) fn holder(path: &Path) -> anyhow::Result<Option<i32>> {
     Ok(read_if_there(&path.join(LOCK))?.and_then(|text| text.trim().parse().ok()))
 }
 
 /// Whether a server has the data folder now.
-pub fn is_taken(path: &Path) -> anyhow::Result<bool> {
+pub(crate) fn is_taken(path: &Path) -> anyhow::Result<bool> {
     match File::open(path.join(LOCK)) {
         Ok(lock) => Ok(flock(&lock, FlockOperation::NonBlockingLockShared).is_err()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),

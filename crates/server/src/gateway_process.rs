@@ -17,7 +17,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
 /// The gateway of a data folder.
-pub struct GatewayProcess {
+pub(crate) struct GatewayProcess {
     program: PathBuf,
     data: PathBuf,
     client: Client,
@@ -26,7 +26,7 @@ pub struct GatewayProcess {
 
 impl GatewayProcess {
     /// For the gateway of this folder, to be started by this program.
-    pub fn new(program: PathBuf, data: &Path) -> Arc<Self> {
+    pub(crate) fn new(program: PathBuf, data: &Path) -> Arc<Self> {
         Arc::new(GatewayProcess {
             program,
             data: data.to_owned(),
@@ -36,7 +36,7 @@ impl GatewayProcess {
     }
 
     /// Keeps a gateway running for as long as this is polled.
-    pub async fn keep(self: Arc<Self>) {
+    pub(crate) async fn keep(self: Arc<Self>) {
         loop {
             if let Err(error) = self.ensure().await {
                 tracing::warn!(error, "no gateway");

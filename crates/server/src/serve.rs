@@ -45,7 +45,7 @@ pub async fn run(config: Config, crash_at: Option<&str>) -> anyhow::Result<()> {
 }
 
 /// Serves until `stop` resolves. `greet` makes what is said once it serves.
-pub async fn serve(
+pub(crate) async fn serve(
     config: &Config,
     data: &DataFolder,
     crash_at: Option<&str>,
@@ -204,7 +204,7 @@ fn greeting(data: &Path, addr: SocketAddr, key: &RootKey, is_new: bool) -> Strin
 }
 
 /// What is said at the start: the address in a line of its own first, then lines to paste.
-pub fn lines_to_paste(addr: SocketAddr, keys: &str, what: &str) -> String {
+pub(crate) fn lines_to_paste(addr: SocketAddr, keys: &str, what: &str) -> String {
     format!(
         "listening on http://{addr}\n\n\
          {what}\n\

@@ -40,7 +40,10 @@ pub(crate) fn submit(
     if instance.delete_protection {
         return Err(ApiError::new(
             code::UnsupportedOperation,
-            format!("The instance `{}` is protected from deletion; switch that off first (ModifyInstance).", instance.id),
+            format!(
+                "The instance `{}` is protected from deletion; switch that off first (ModifyInstance).",
+                instance.id
+            ),
             format!("实例 `{}` 已开启删除保护，请先通过 ModifyInstance 关闭。", instance.id),
         )
         .into());

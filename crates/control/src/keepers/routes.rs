@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cx::FlowCx;
+use crate::fleet;
 
 /// How long to wait for a wake before looking again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -27,8 +28,7 @@ pub(super) async fn keep(cx: Arc<FlowCx>) {
 
 async fn publish(cx: &FlowCx) -> Result<(), String> {
     cx.gateway.ensure().await?;
-    let table = cx.ledger.read(ledger::routing_table).map_err(|error| error.to_string())?;
-    let report = cx.gateway.publish(table).await?;
+    let report = fleet::put_routes_in_force(cx).await.map_err(|error| error.to_string())?;
     let failures: Vec<String> =
         report.failures.iter().map(|failure| format!("{}: {}", failure.vip, failure.reason)).collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }

@@ -48,7 +48,9 @@ impl Nodes for RedisNodes {
     }
 
     fn replication<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Replication, NodeError>> {
-        Box::pin(async move { ask::<String>(peer, cmd("INFO").arg("replication")).await.map(|text| read_replication(&text)) })
+        Box::pin(async move {
+            ask::<String>(peer, cmd("INFO").arg("replication")).await.map(|text| read_replication(&text))
+        })
     }
 
     fn flush<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
@@ -71,14 +73,11 @@ impl Nodes for RedisNodes {
 
 async fn connect(peer: &Peer) -> Result<MultiplexedConnection, NodeError> {
     let addr = ConnectionAddr::Tcp(peer.addr.0.ip().to_string(), peer.addr.0.port());
-    let sign_in = RedisConnectionInfo::default()
-        .set_username(ADMIN)
-        .set_password(peer.admin.expose())
-        .set_skip_set_lib_name();
+    let sign_in =
+        RedisConnectionInfo::default().set_username(ADMIN).set_password(peer.admin.expose()).set_skip_set_lib_name();
     let info = addr.into_connection_info().map_err(|error| refused(peer.addr, &error))?.set_redis_settings(sign_in);
     let client = Client::open(info).map_err(|error| refused(peer.addr, &error))?;
-    let config =
-        AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
     client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| refused(peer.addr, &error))
 }
 

@@ -114,7 +114,8 @@ impl Action for DescribeInstances {
             });
             Ok((count, with_parts.collect::<ledger::Result<Vec<(Instance, Vec<Node>, Vec<Tag>)>>>()?))
         })?;
-        let instance_set = found.into_iter().map(|(instance, nodes, tags)| show(call, instance, &nodes, tags)).collect();
+        let instance_set =
+            found.into_iter().map(|(instance, nodes, tags)| show(call, instance, &nodes, tags)).collect();
         Ok(Response { total_count, instance_set })
     }
 }

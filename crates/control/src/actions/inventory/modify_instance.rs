@@ -102,7 +102,8 @@ fn read(request: Request) -> Answer<Vec<(String, Change)>> {
     if ids.len() > MOST_INSTANCES {
         return Err(bad_value("InstanceIds", "100 instances at the most", "最多100个"));
     }
-    let one_or = |one: Option<String>, all: Option<Vec<String>>| if is_plural { all } else { one.map(|one| vec![one]).or(all) };
+    let one_or =
+        |one: Option<String>, all: Option<Vec<String>>| if is_plural { all } else { one.map(|one| vec![one]).or(all) };
     let changes: Vec<Change> = match request.operation.as_str() {
         "rename" => {
             let names = one_or(request.instance_name, request.instance_names);

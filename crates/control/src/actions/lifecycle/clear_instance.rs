@@ -1,5 +1,4 @@
-//! Deletes all data of an instance (004). There is no way back: a failure before the deletion leaves everything as it
-//! was, and one after it is tried again.
+//! Deletes all data of an instance (004). There is no way back: once it has begun, it is tried until it is done.
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
 use ledger::{set_status, write};
@@ -76,12 +75,17 @@ pub(crate) struct ClearData {
 impl Flow for ClearData {
     type Cx = FlowCx;
     const NAME: &'static str = "clear-data";
-    const STEPS: &'static [Step<FlowCx, Self>] = steps![flush as pivot];
+    /// The first step does nothing but be passed: from then on the data may be gone, and the only way is on.
+    const STEPS: &'static [Step<FlowCx, Self>] = steps![give_up_data as pivot, flush];
 
     fn settle(&self, _: &End, _: Millis) -> Outcome<FlowCx> {
         let id = self.instance.clone();
         Some(write(move |tx| set_status(tx, &id, InstanceStatus::Idle)))
     }
+}
+
+async fn give_up_data(_: &FlowCx, _: &mut ClearData) -> StepResult<FlowCx> {
+    Ok(None)
 }
 
 async fn flush(cx: &FlowCx, flow: &mut ClearData) -> StepResult<FlowCx> {

@@ -156,11 +156,21 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
     let cx = &*call.cx;
     let region = &cx.settings.region;
     let type_id = read_type(cx, request.type_id)?;
-    if request.mem_size == 0 || request.mem_size % 1024 != 0 {
-        return Err(bad_value_as(code::LimitExceededInvalidMemSize, "MemSize", "it must be a multiple of 1024", "须为1024的整数倍"));
+    if request.mem_size == 0 || !request.mem_size.is_multiple_of(1024) {
+        return Err(bad_value_as(
+            code::LimitExceededInvalidMemSize,
+            "MemSize",
+            "it must be a multiple of 1024",
+            "须为1024的整数倍",
+        ));
     }
     if request.mem_size > MOST_MEMORY_MB {
-        return Err(bad_value_as(code::InvalidParameterValueSpecNotExist, "MemSize", "it may be 65536 at the most", "最大为65536"));
+        return Err(bad_value_as(
+            code::InvalidParameterValueSpecNotExist,
+            "MemSize",
+            "it may be 65536 at the most",
+            "最大为65536",
+        ));
     }
     if !(1..=100).contains(&request.goods_num) {
         let code = code::LimitExceededInvalidParameterGoodsNumNotInRange;
@@ -323,20 +333,34 @@ fn read_nodes(
         match node.node_type {
             0 if primary.is_none() => primary = Some(zone),
             1 => zones_of_replicas.push(zone),
-            _ => return Err(bad_value("NodeSet", "it must list one primary (0) and its replicas (1)", "须包含一个主节点（0）及其副本（1）")),
+            _ => {
+                return Err(bad_value(
+                    "NodeSet",
+                    "it must list one primary (0) and its replicas (1)",
+                    "须包含一个主节点（0）及其副本（1）",
+                ));
+            }
         }
     }
     let Some(primary) = primary else {
         return Err(bad_value("NodeSet", "it lists no primary (NodeType 0)", "缺少主节点（NodeType 0）"));
     };
     if zone.is_some_and(|zone| zone != primary) {
-        return Err(bad_value("NodeSet", "the primary is in another zone than the instance", "主节点可用区与实例不一致"));
+        return Err(bad_value(
+            "NodeSet",
+            "the primary is in another zone than the instance",
+            "主节点可用区与实例不一致",
+        ));
     }
     if zones_of_replicas.len() > 5 {
         return Err(out_of_range());
     }
     if replicas.is_some_and(|count| count != zones_of_replicas.len() as i64) {
-        return Err(bad_value("NodeSet", "it lists another number of replicas than RedisReplicasNum", "副本数与 RedisReplicasNum 不一致"));
+        return Err(bad_value(
+            "NodeSet",
+            "it lists another number of replicas than RedisReplicasNum",
+            "副本数与 RedisReplicasNum 不一致",
+        ));
     }
     Ok((primary, zones_of_replicas, true))
 }
@@ -349,7 +373,8 @@ fn check_network(region: &Region, zone: i64, vpc: Option<&str>, subnet: Option<&
     }
     let default = region.zone(zone).map(network::default_subnet);
     if given(subnet).is_some_and(|subnet| Some(subnet) != default) {
-        let (en, zh) = ("the zone has no such subnet; leave it out for the default one", "该可用区没有此子网，不填则使用默认子网");
+        let (en, zh) =
+            ("the zone has no such subnet; leave it out for the default one", "该可用区没有此子网，不填则使用默认子网");
         return Err(bad_value_as(code::InvalidParameterValueInvalidSubnetId, "SubnetId", en, zh));
     }
     Ok(())
@@ -385,7 +410,11 @@ fn read_tags(tags: Vec<ResourceTag>) -> Answer<Vec<(String, String)>> {
     for (index, tag) in tags.into_iter().enumerate() {
         let key = format!("ResourceTags.{index}.TagKey");
         if tag.tag_key.is_empty() || tag.tag_key.chars().count() > 127 || tag.tag_value.chars().count() > 255 {
-            return Err(bad_value(&key, "a key has 1 to 127 characters, a value 255 at the most", "键为1至127个字符，值最多255个字符"));
+            return Err(bad_value(
+                &key,
+                "a key has 1 to 127 characters, a value 255 at the most",
+                "键为1至127个字符，值最多255个字符",
+            ));
         }
         if read.iter().any(|(other, _)| *other == tag.tag_key) {
             return Err(bad_value(&key, "the key is listed twice", "标签键重复"));

@@ -1,0 +1,61 @@
+//! Speaks to the nodes of a simulated world.
+
+use futures_util::future::BoxFuture;
+use model::{AclUser, NodeAddr, NodeId};
+use runtime::SimWorld;
+use runtime::sim::Unanswered;
+
+use super::{NodeError, Nodes, Peer, Replication};
+
+pub(crate) struct SimNodes(pub(crate) SimWorld);
+
+impl SimNodes {
+    fn ask<T>(
+        &self,
+        peer: &Peer,
+        ask: impl FnOnce(&SimWorld, &NodeId) -> Result<T, Unanswered>,
+    ) -> Result<T, NodeError> {
+        let answer = self.0.node_at(peer.addr).and_then(|node| ask(&self.0, &node));
+        answer.map_err(|error| NodeError { addr: peer.addr, reason: error.to_string() })
+    }
+}
+
+impl Nodes for SimNodes {
+    fn ping<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.ping(node)) })
+    }
+
+    fn set_users<'a>(&'a self, peer: &'a Peer, users: &'a [AclUser]) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move {
+            self.ask(peer, |world, node| {
+                let mut all = world.users(node)?;
+                for user in users {
+                    all.retain(|other| other.name != user.name);
+                    all.push(user.clone());
+                }
+                world.set_users(node, all)
+            })
+        })
+    }
+
+    fn follow<'a>(&'a self, peer: &'a Peer, upstream: NodeAddr) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.replicate(node, Some(upstream))) })
+    }
+
+    fn replication<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Replication, NodeError>> {
+        Box::pin(async move {
+            self.ask(peer, |world, node| {
+                let upstream = world.upstream(node)?;
+                Ok(Replication { upstream, is_synced: upstream.is_some() && world.link_up(node)? })
+            })
+        })
+    }
+
+    fn flush<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.flush(node)) })
+    }
+
+    fn keys<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<i64, NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| Ok(world.keys(node)?.len() as i64)) })
+    }
+}

@@ -1,0 +1,5 @@
+//! The control plane as a whole, on a simulated host.
+
+mod answers;
+mod crashes;
+mod site;

@@ -1,0 +1,207 @@
+//! A service on a simulated host: a real ledger, a simulated runtime, nodes and gateway.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use flow::harness::{NoProbe, Probe};
+use flow::{Clock, End, Stopped, SystemClock, drive};
+use futures_util::future::BoxFuture;
+use ledger::Ledger;
+use model::{ApiError, GatewayReport, InstanceId, Millis, NodeId, RoutingTable};
+use runtime::{SimRuntime, SimWorld};
+use serde_json::{Value, json};
+
+use crate::access::Caller;
+use crate::action::{Call, Language};
+use crate::actions::ACTIONS;
+use crate::cx::{FlowCx, Gateway, Wake};
+use crate::errors::Fault;
+use crate::flows::FLOWS;
+use crate::nodes::sim::SimNodes;
+use crate::params::Params;
+use crate::random::Random;
+use crate::seal::Sealer;
+use crate::settings::Settings;
+use crate::spec;
+
+pub(super) const PASSWORD: &str = "Correct-horse-1";
+
+/// Has in force what it was given last.
+#[derive(Default)]
+pub(super) struct SimGateway {
+    pub(super) table: Mutex<RoutingTable>,
+}
+
+impl Gateway for SimGateway {
+    fn ensure(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>> {
+        Box::pin(async move {
+            let mut current = self.table.lock().unwrap();
+            if table.version >= current.version {
+                *current = table;
+            }
+            Ok(GatewayReport { version: current.version, ..GatewayReport::default() })
+        })
+    }
+}
+
+pub(super) struct Site {
+    pub(super) cx: Arc<FlowCx>,
+    pub(super) world: SimWorld,
+    pub(super) gateway: Arc<SimGateway>,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    pub(super) fn new() -> Self {
+        Site::with(Settings::default())
+    }
+
+    pub(super) fn with(settings: Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let world = SimWorld::new();
+        let gateway = Arc::new(SimGateway::default());
+        let cx = FlowCx {
+            ledger: Ledger::sqlite(&folder.path().join("ledger.db")).unwrap(),
+            runtime: Arc::new(SimRuntime::new(world.clone())),
+            nodes: Arc::new(SimNodes(world.clone())),
+            gateway: gateway.clone(),
+            clock: Arc::new(SystemClock),
+            random: Random::seeded(7),
+            sealer: Sealer::new(&[7; 32]),
+            settings: Arc::new(settings),
+            pool_offset: 0,
+            is_bindable: |_: SocketAddr| true,
+            wake: Wake::default(),
+        };
+        Site { cx: Arc::new(cx), world, gateway, _folder: folder }
+    }
+
+    /// Calls an action as the owner.
+    pub(super) async fn call(&self, action: &str, params: Value) -> Result<Value, ApiError> {
+        self.call_at(action, params, SystemClock.now()).await
+    }
+
+    pub(super) async fn call_at(&self, action: &str, params: Value, now: Millis) -> Result<Value, ApiError> {
+        let entry = ACTIONS.iter().find(|entry| entry.name == action).expect("the action is built");
+        let call = Call {
+            cx: self.cx.clone(),
+            caller: Caller { account: 100_000_000_001, uin: "100000000001".into() },
+            language: Language::En,
+            now,
+        };
+        match entry.call(&call, &Params::Json(params.to_string().into())).await {
+            Ok(text) => Ok(serde_json::from_str(&text).unwrap()),
+            Err(Fault::Api(error)) => Err(error),
+            Err(Fault::Ledger(error)) => panic!("{error}"),
+        }
+    }
+
+    /// Drives all tasks to their ends, taking them again after each crash.
+    pub(super) async fn settle(&self, probe: &dyn Probe) -> Vec<End> {
+        let mut ends = Vec::new();
+        loop {
+            let now = SystemClock.now();
+            let claimed = self.cx.ledger.write(move |tx| -> ledger::Result<_> {
+                ledger::end_leases(tx)?;
+                ledger::claim_tasks(tx, now, now + ledger::LEASE, 100)
+            });
+            let claimed = claimed.await.unwrap();
+            if claimed.is_empty() {
+                return ends;
+            }
+            for task in claimed {
+                let flow = FLOWS.iter().find(|flow| flow.name == task.flow).unwrap();
+                match drive(flow, &*self.cx, &self.cx.ledger, probe, task).await {
+                    Ok(end) => ends.push(end),
+                    Err(Stopped::Crashed) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+    }
+
+    /// Accepts the creation of an instance with one replica.
+    pub(super) async fn order(&self) -> InstanceId {
+        let answer = self.call("CreateInstances", order()).await.unwrap();
+        InstanceId::parse(answer["InstanceIds"][0].as_str().unwrap()).unwrap()
+    }
+
+    /// An instance with one replica, ready.
+    pub(super) async fn create(&self) -> InstanceId {
+        let id = self.order().await;
+        assert_eq!(self.settle(&NoProbe).await, [End::Done]);
+        id
+    }
+
+    /// Runs an action that names an instance alone, to the end of its task.
+    pub(super) async fn run(&self, action: &str, id: &InstanceId) {
+        self.call(action, json!({"InstanceId": id.as_str()})).await.unwrap();
+        assert_eq!(self.settle(&NoProbe).await, [End::Done]);
+    }
+
+    /// The instance's status; `None` where it is gone.
+    pub(super) fn status(&self, id: &InstanceId) -> Option<i64> {
+        let found = self.cx.ledger.read(|reader| ledger::instance(reader, id)).unwrap();
+        found.map(|instance| instance.status.number())
+    }
+
+    pub(super) fn primary(&self, id: &InstanceId) -> NodeId {
+        self.cx.ledger.read(|reader| ledger::nodes_of(reader, id)).unwrap()[0].id.clone()
+    }
+
+    /// What must be true whenever no task is open: the world is what the ledger wants, and nothing else is there.
+    pub(super) fn assert_settled(&self, context: &str) {
+        let (open, instances, nodes, table) = self
+            .cx
+            .ledger
+            .read(|reader| {
+                let open = ledger::count_open_tasks(reader)?;
+                let (instances, nodes) = (ledger::all_instances(reader)?, ledger::all_nodes(reader)?);
+                Ok((open, instances, nodes, ledger::routing_table(reader)?))
+            })
+            .unwrap();
+        assert_eq!(open, 0, "{context}: tasks are open");
+        for instance in &instances {
+            let holder = self.cx.ledger.read(|reader| ledger::holder(reader, &instance.id)).unwrap();
+            assert_eq!(holder, None, "{context}: the instance is held");
+            assert!([2, -2, -3].contains(&instance.status.number()), "{context}: {:?}", instance.status);
+            let of_instance: Vec<_> = nodes.iter().filter(|node| node.instance == instance.id).cloned().collect();
+            for node in &of_instance {
+                let running = self.world.running(&node.id);
+                assert_eq!(running, node.runs.then_some(node.epoch), "{context}: node {}", node.number);
+                if node.runs {
+                    let mut wanted = spec::users(&self.cx.sealer, instance).unwrap();
+                    let mut got = self.world.users(&node.id).unwrap();
+                    wanted.sort_by(|a, b| a.name.cmp(&b.name));
+                    got.sort_by(|a, b| a.name.cmp(&b.name));
+                    assert!(wanted == got, "{context}: node {} has other users", node.number);
+                    let upstream = (node.role == model::NodeRole::Replica).then_some(of_instance[0].addr);
+                    assert_eq!(self.world.upstream(&node.id).unwrap(), upstream, "{context}: node {}", node.number);
+                }
+            }
+        }
+        let known: Vec<NodeId> = nodes.iter().map(|node| node.id.clone()).collect();
+        assert!(self.world.orphans(&known).is_empty(), "{context}: orphans run");
+        let strange = self.world.folders().into_iter().filter(|node| !known.contains(node)).count();
+        assert_eq!(strange, 0, "{context}: data of nodes that are gone");
+        let mut routes = table.routes;
+        // A deleted instance's route goes when the keeper of routes is woken.
+        let mut in_force = self.gateway.table.lock().unwrap().routes.clone();
+        in_force.retain(|route| instances.iter().any(|instance| instance.id == route.instance));
+        routes.sort_by(|a, b| a.instance.cmp(&b.instance));
+        in_force.sort_by(|a, b| a.instance.cmp(&b.instance));
+        assert_eq!(in_force, routes, "{context}: the gateway has other routes");
+    }
+}
+
+/// The order of an instance with one replica.
+pub(super) fn order() -> Value {
+    json!({
+        "TypeId": 17, "MemSize": 1024, "GoodsNum": 1, "Period": 1, "BillingMode": 0,
+        "RedisReplicasNum": 1, "Password": PASSWORD,
+    })
+}
