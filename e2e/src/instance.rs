@@ -44,11 +44,15 @@ impl Instance {
         request.as_object_mut().expect("an object").extend(more.clone());
         let password = request["Password"].as_str().unwrap_or_default().to_owned();
         let answer = client.done("CreateInstances", request);
-        let id = answer["InstanceIds"][0].as_str().expect("an instance id").to_owned();
-        let row = wait_for_status(client, &id, 2);
+        let id = answer["InstanceIds"][0].as_str().expect("an instance id");
+        Instance::of_row(&wait_for_status(client, id, 2), &password)
+    }
+
+    /// The instance of a row of DescribeInstances.
+    pub fn of_row(row: &Value, password: &str) -> Self {
         Instance {
-            id,
-            password,
+            id: row["InstanceId"].as_str().expect("an id").to_owned(),
+            password: password.to_owned(),
             host: row["WanIp"].as_str().expect("an address").to_owned(),
             port: row["Port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port"),
         }

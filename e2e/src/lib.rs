@@ -3,6 +3,7 @@
 mod client;
 mod conformance;
 mod instance;
+mod load;
 mod service;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use client::{Client, Method, Refusal, Settings, Sign};
 pub use instance::{Connection, Instance, run, wait_for_task};
+pub use load::Load;
 pub use service::{Process, Service};
 
 /// How long a test waits for anything: far above what it takes, so that a busy machine fails no test.

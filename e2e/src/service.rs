@@ -69,7 +69,7 @@ impl Service {
         let set = settings.iter().filter(|(_, value)| !value.is_empty());
         all.extend(set.map(|(name, value)| (name.to_string(), value.to_string())));
         let address = "127.0.0.1:0".to_owned();
-        let server = launch(subcommand, dir.path(), &all, &address);
+        let server = launch(subcommand, dir.path(), &all, &address, &[]);
         let mut service = Service { subcommand, dir, settings: all, address, server };
         service.await_address(0);
         service
@@ -129,9 +129,24 @@ impl Service {
 
     /// Starts the server again, at the same address and on the same data.
     pub fn resume(&mut self) {
+        self.resume_with(&[]);
+    }
+
+    /// Starts the server again so that it kills itself at a point of a flow: `flow/step/run/before`.
+    pub fn resume_until(&mut self, point: &str) {
+        self.resume_with(&["--crash-at", point]);
+    }
+
+    fn resume_with(&mut self, flags: &[&str]) {
         let said = self.log().len();
-        self.server = launch(self.subcommand, self.dir.path(), &self.settings, &self.address);
+        self.server = launch(self.subcommand, self.dir.path(), &self.settings, &self.address, flags);
         self.await_address(said);
+    }
+
+    /// Waits until the server has died by itself.
+    pub fn await_crash(&mut self) {
+        let status = wait_for("the server to crash", || self.server.try_wait().expect("the server's state"));
+        assert!(!status.success(), "the server ended well, and did not crash");
     }
 
     /// Reads where the server listens from what it says after the first `said` bytes of its log.
@@ -238,10 +253,10 @@ fn serve(subcommand: &str, dir: &Path, settings: &[(String, String)], listen: &s
 }
 
 /// Starts a server that says what it has to say to its log.
-fn launch(subcommand: &str, dir: &Path, settings: &[(String, String)], listen: &str) -> Child {
+fn launch(subcommand: &str, dir: &Path, settings: &[(String, String)], listen: &str, flags: &[&str]) -> Child {
     let log = File::options().create(true).append(true).open(log_path(dir)).expect("open the server's log");
     let mut command = serve(subcommand, dir, settings, listen);
-    command.stdout(log.try_clone().expect("share the server's log")).stderr(log);
+    command.args(flags).stdout(log.try_clone().expect("share the server's log")).stderr(log);
     command.spawn().expect("start opencrs serve")
 }
 
