@@ -1,1 +1,45 @@
-fn main() {}
+//! `cargo xtask bench`: prints a table of what the service must reach, each figure beside what it is held against,
+//! measured in the same run on the same machine. Rows can be named to run them alone: api, create, tasks, start.
+
+mod api;
+mod bare;
+mod create;
+mod http;
+mod service;
+mod start;
+mod table;
+mod tasks;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use table::Table;
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if let [mode, body] = &args[..]
+        && mode == "bare"
+    {
+        return tokio.block_on(bare::serve(&PathBuf::from(body)));
+    }
+    let wants = |row: &str| args.is_empty() || args.iter().any(|arg| arg == row);
+    let mut table = Table::new();
+    tokio.block_on(async {
+        if wants("api") {
+            api::run(&mut table).await.context("the row api")?;
+        }
+        if wants("create") {
+            create::run(&mut table).await.context("the row create")?;
+        }
+        if wants("tasks") {
+            tasks::run(&mut table).await.context("the row tasks")?;
+        }
+        if wants("start") {
+            start::run(&mut table).await.context("the row start")?;
+        }
+        anyhow::Ok(())
+    })?;
+    table.print();
+    Ok(())
+}

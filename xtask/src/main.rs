@@ -1,5 +1,5 @@
 //! Chores of the repository. `cargo xtask tidy` checks what neither the compiler nor Clippy knows about it;
-//! `cargo xtask codegen` writes `api/catalogue.json`, what the binary offers.
+//! `cargo xtask codegen` writes `api/catalogue.json`, what the binary offers; `cargo xtask bench` prints the figures.
 
 mod tidy;
 
@@ -24,8 +24,20 @@ fn run(arguments: &[String]) -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["tidy"] => tidy::run(),
         ["codegen"] => write_catalogue(),
-        _ => bail!("usage: cargo xtask tidy|codegen"),
+        ["bench", rows @ ..] => bench(rows),
+        _ => bail!("usage: cargo xtask tidy|codegen|bench [row ...]"),
     }
+}
+
+/// Builds as a release is built, and measures that.
+fn bench(rows: &[&str]) -> Result<()> {
+    let mut build = Command::new(env!("CARGO"));
+    let built = build.args(["build", "--release", "--locked", "--package", "opencrs", "--package", "bench"]).status();
+    ensure!(built.context("build")?.success(), "the build failed");
+    let mut run = Command::new(env!("CARGO"));
+    let ran = run.args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(rows).status();
+    ensure!(ran.context("run the benchmarks")?.success(), "the benchmarks failed");
+    Ok(())
 }
 
 fn write_catalogue() -> Result<()> {
