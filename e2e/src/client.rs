@@ -235,6 +235,23 @@ fn tccli(home: &Path, settings: &Settings, product: &str, action: &str, params: 
     read_exception(&said).ok_or_else(|| panic!("tccli {action} broke: {said}")).and_then(Err)
 }
 
+/// Pastes lines into a shell of someone who has tccli, and returns what they print. The first that fails is the last.
+///
+/// # Panics
+/// When a line fails.
+pub fn paste(lines: &str) -> String {
+    let home = tempfile::Builder::new().prefix("opencrs-e2e-").tempdir().expect("a temporary folder");
+    let mut path = installed("venv/bin").into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut shell = Command::new("bash");
+    shell.args(["-e", "-c", lines]).env_clear().env("PATH", path).env("HOME", home.path()).stdin(Stdio::null());
+    let output = shell.output().expect("run bash");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{lines}\n{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
 /// Reads `[TencentCloudSDKException] code:... message:... requestId:...`.
 fn read_exception(said: &str) -> Option<Refusal> {
     let rest = said.split_once("[TencentCloudSDKException] code:")?.1;

@@ -1,6 +1,8 @@
 //! Every way in which the public clients sign and send what they ask.
 
-use e2e::{Client, Instance, Method, Service, Sign};
+use std::os::unix::fs::PermissionsExt;
+
+use e2e::{Client, Instance, Method, Service, Sign, paste};
 use serde_json::json;
 
 const WAYS: [(Sign, Method); 6] = [
@@ -94,4 +96,17 @@ fn a_port_that_is_asked_for_is_the_port() {
     assert_eq!(instance.run::<String>(&["PING"]).expect("PING"), "PONG");
     let row = instance.describe(&mut client).expect("its row");
     assert_eq!((&row["InstanceName"], &row["Port"]), (&json!("on-7001"), &json!(7001)));
+}
+
+#[test]
+fn the_lines_that_a_first_start_prints_can_be_pasted() {
+    let service = Service::start_with(&[("OPENCRS_SECRET_ID", ""), ("OPENCRS_SECRET_KEY", "")]);
+    let log = service.log();
+    let lines: String = log.lines().filter(|line| line.starts_with("  ")).map(|line| format!("{line}\n")).collect();
+    assert!(lines.contains("tccli redis CreateInstances "), "{log}");
+    let said = paste(&lines);
+    assert!(said.contains("\"InstanceIds\"") && said.contains("\"TaskType\": \"001\""), "{said}");
+
+    let key = service.data().join("root-key.toml");
+    assert_eq!(key.metadata().expect("the key pair's file").permissions().mode() & 0o777, 0o600);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use e2e::{Client, Instance, Process, Service, run, wait_for, wait_for_task};
 use serde_json::{Value, json};
@@ -163,4 +163,19 @@ fn a_service_says_that_it_serves() {
     let mut answer = String::new();
     connection.read_to_string(&mut answer).expect("read the answer");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn an_address_that_someone_has_taken_is_passed_over() {
+    let port = |listener: &TcpListener| listener.local_addr().expect("its address").port();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let pool = format!("127.0.0.1:{}-{}", port(&taken), port(&taken) + 20);
+    let service = Service::start_with(&[("OPENCRS_VIPS", &pool)]);
+    let mut client = Client::python(&service);
+    for _ in 0..2 {
+        let instance = Instance::create(&mut client);
+        assert_eq!(instance.host, "127.0.0.1");
+        assert_ne!(instance.port, port(&taken));
+        assert_eq!(instance.run::<String>(&["PING"]).expect("PING"), "PONG");
+    }
 }
