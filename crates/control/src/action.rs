@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::access::{self, Access, Caller};
+use crate::answers::{Moment, Question};
 use crate::cx::FlowCx;
 use crate::errors::{Answer, Fault, instance_locked, no_such_instance, wrong_status};
 use crate::params::{Params, Shape};
@@ -30,7 +31,7 @@ pub const REDIS: Api = Api { product: "redis", version: "2018-04-12" };
 pub const REGION: Api = Api { product: "region", version: "2022-06-27" };
 
 /// The language of messages and titles.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Language {
     /// English.
     #[default]
@@ -59,6 +60,9 @@ pub(crate) trait Action: 'static {
     const API: Api = REDIS;
     /// What a caller must be allowed.
     const ACCESS: Access;
+    /// Whether its answer depends on nothing but the request, the ledger, the settings and the whole second: then it is
+    /// given again, as long as those are the same.
+    const IS_OF_LEDGER: bool = false;
     /// Its parameters. The doc comments are what users read.
     type Request: DeserializeOwned + JsonSchema + Send;
     /// The fields of its answer.
@@ -81,6 +85,7 @@ pub struct ActionEntry {
     pub access: Access,
     request: fn() -> Shape,
     response: fn() -> Shape,
+    is_of_ledger: bool,
     shape: OnceLock<Shape>,
     call: CallFn,
 }
@@ -93,6 +98,7 @@ pub(crate) const fn entry<A: Action>() -> ActionEntry {
         access: A::ACCESS,
         request: Shape::of::<A::Request>,
         response: Shape::of_answer::<A::Response>,
+        is_of_ledger: A::IS_OF_LEDGER,
         shape: OnceLock::new(),
         call: |call, shape, params| {
             Box::pin(async move {
@@ -110,10 +116,22 @@ impl ActionEntry {
     ///
     /// # Errors
     /// The API's refusal, or a ledger that can't be asked.
-    pub async fn call(&self, call: &Call, params: &Params) -> Answer<String> {
+    pub async fn call(&self, call: &Call, params: &Params) -> Answer<Arc<str>> {
         access::decide(&call.caller, self.access)?;
+        let question = if self.is_of_ledger { Question::of(self.name, call, params) } else { None };
+        let Some(question) = question else { return self.answer(call, params).await };
+        let moment = Moment { ledger: call.cx.ledger.version(), second: call.now.seconds() };
+        if let Some(answer) = call.cx.answers.find(moment, &question) {
+            return Ok(answer);
+        }
+        let answer = self.answer(call, params).await?;
+        call.cx.answers.keep(moment, question, answer.clone());
+        Ok(answer)
+    }
+
+    async fn answer(&self, call: &Call, params: &Params) -> Answer<Arc<str>> {
         let shape = self.shape.get_or_init(self.request);
-        (self.call)(call, shape, params).await
+        (self.call)(call, shape, params).await.map(Arc::from)
     }
 
     /// The declared parameters.

@@ -8,6 +8,7 @@ use model::{GatewayReport, RoutingTable};
 use runtime::Runtime;
 use tokio::sync::Notify;
 
+use crate::answers::Answers;
 use crate::nodes::Nodes;
 use crate::random::Random;
 use crate::seal::Sealer;
@@ -55,6 +56,8 @@ pub struct FlowCx {
     pub is_bindable: fn(SocketAddr) -> bool,
     /// Wakes the loops.
     pub wake: Wake,
+    /// Answers that are still right.
+    pub answers: Answers,
 }
 
 impl Context for FlowCx {

@@ -8,6 +8,7 @@
 mod access;
 mod action;
 mod actions;
+mod answers;
 mod cx;
 mod errors;
 mod fleet;
@@ -31,6 +32,7 @@ mod tests;
 pub use access::{Access, Caller, Resource, Verb};
 pub use action::{ActionEntry, Api, Call, Language, REDIS, REGION};
 pub use actions::ACTIONS;
+pub use answers::Answers;
 pub use cx::{FlowCx, Gateway, Wake};
 pub use errors::Fault;
 pub use flows::FLOWS;

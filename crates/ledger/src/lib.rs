@@ -57,6 +57,12 @@ impl Ledger {
         answered.await.unwrap_or_else(|_| Err(Error::Closed.into()))
     }
 
+    /// A number that is another one whenever the ledger may hold something else than it did: what was read under the
+    /// same number, from before the read until now, is still so.
+    pub fn version(&self) -> u64 {
+        self.0.commits()
+    }
+
     /// Reads one state of the ledger. Short: it runs on the caller's thread.
     pub fn read<T>(&self, body: impl FnOnce(&mut dyn Reader) -> Result<T>) -> Result<T> {
         self.0.read(body)

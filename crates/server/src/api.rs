@@ -91,7 +91,7 @@ pub(crate) async fn handle(State(api): State<Arc<Api>>, request: axum::extract::
     .map(Body::from)
 }
 
-async fn answer(api: &Api, verified: Verified) -> Result<String, ApiError> {
+async fn answer(api: &Api, verified: Verified) -> Result<Arc<str>, ApiError> {
     let Target { product, version, action } = verified.resolve(&Actions)?;
     let settings = &api.cx.settings;
     if verified.region.as_ref().is_some_and(|region| *region != settings.region.name) {

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get};
 use axum::serve::ListenerExt;
-use control::{FlowCx, Random, RateLimits, RedisNodes, Sealer, Settings, Wake, keepers};
+use control::{Answers, FlowCx, Random, RateLimits, RedisNodes, Sealer, Settings, Wake, keepers};
 use flow::harness::{NoProbe, Probe};
 use flow::{Clock, SystemClock};
 use ledger::Ledger;
@@ -83,6 +83,7 @@ pub(crate) async fn serve(
         pool_offset,
         is_bindable: |addr| std::net::TcpListener::bind(addr).is_ok(),
         wake: Wake::default(),
+        answers: Answers::default(),
     });
     let api = Arc::new(Api {
         cx: cx.clone(),

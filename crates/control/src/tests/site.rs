@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::action::{Call, Language};
 use crate::actions::ACTIONS;
+use crate::answers::Answers;
 use crate::cx::{FlowCx, Gateway, Wake};
 use crate::errors::Fault;
 use crate::flows::FLOWS;
@@ -76,6 +77,7 @@ impl Site {
             pool_offset: 0,
             is_bindable: |_: SocketAddr| true,
             wake: Wake::default(),
+            answers: Answers::default(),
         };
         Site { cx: Arc::new(cx), world, gateway, _folder: folder }
     }

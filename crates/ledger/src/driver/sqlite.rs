@@ -1,7 +1,8 @@
 //! SQLite: one writer thread that commits what has come in together, and readers that never wait for it.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, TryLockError, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -23,6 +24,7 @@ pub(crate) trait Job: Send {
 pub(crate) struct Sqlite {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
+    commits: Arc<AtomicU64>,
     readers: Vec<Mutex<Connection>>,
 }
 
@@ -38,11 +40,18 @@ impl Sqlite {
         let count = std::thread::available_parallelism().map_or(2, usize::from) + 1;
         let readers = (0..count).map(|_| open_reader(file)).collect::<Result<Vec<_>>>()?;
         let (jobs, inbox) = mpsc::channel();
+        let commits = Arc::new(AtomicU64::new(0));
+        let counted = commits.clone();
         let writer = std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || write_all(writer, inbox))
+            .spawn(move || write_all(writer, inbox, &counted))
             .map_err(|_| Error::Closed)?;
-        Ok(Sqlite { jobs: Some(jobs), writer: Some(writer), readers })
+        Ok(Sqlite { jobs: Some(jobs), writer: Some(writer), commits, readers })
+    }
+
+    /// Counts commits; it has counted one before anybody is told of it.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
     }
 
     pub(crate) fn submit(&self, job: Box<dyn Job>) {
@@ -57,9 +66,12 @@ impl Sqlite {
 
     /// Runs a read on a connection of its own. Everything in it sees one state of the ledger.
     pub(crate) fn read<T>(&self, body: impl FnOnce(&mut dyn Reader) -> Result<T>) -> Result<T> {
-        let mut connection = self.free_reader();
-        let tx = connection.transaction()?;
-        body(&mut SqliteReader(&tx))
+        let connection = self.free_reader();
+        // As a cached statement: made anew for each read, it would cost more than many a read.
+        connection.prepare_cached("begin")?.execute([])?;
+        let read = body(&mut SqliteReader(&connection));
+        connection.prepare_cached("rollback")?.execute([])?;
+        read
     }
 
     fn free_reader(&self) -> MutexGuard<'_, Connection> {
@@ -92,16 +104,19 @@ fn open_reader(file: &Path) -> Result<Mutex<Connection>> {
 }
 
 /// The writer's life: takes what has come in, runs it in one transaction, commits, answers.
-fn write_all(mut connection: Connection, inbox: mpsc::Receiver<Box<dyn Job>>) {
+fn write_all(mut connection: Connection, inbox: mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
     while let Ok(first) = inbox.recv() {
         let mut batch = vec![first];
         batch.extend(inbox.try_iter().take(BATCH - 1));
-        write_batch(&mut connection, batch);
+        write_batch(&mut connection, batch, commits);
     }
 }
 
-fn write_batch(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
-    match run_batch(connection, &mut batch) {
+fn write_batch(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, commits: &AtomicU64) {
+    let outcome = run_batch(connection, &mut batch);
+    // Whatever came of it: who counts on a count that has not changed must not be wrong.
+    commits.fetch_add(1, Ordering::SeqCst);
+    match outcome {
         Ok(()) => {
             for job in batch {
                 job.finish(Ok(()));
@@ -110,7 +125,7 @@ fn write_batch(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
         Err(error) => match <[_; 1]>::try_from(batch) {
             Ok([alone]) => alone.finish(Err(error)),
             // One of them broke the shared transaction (a full disk, mostly): each stands for itself now.
-            Err(batch) => batch.into_iter().for_each(|job| write_batch(connection, vec![job])),
+            Err(batch) => batch.into_iter().for_each(|job| write_batch(connection, vec![job], commits)),
         },
     }
 }
@@ -228,7 +243,7 @@ mod tests {
             Box::new(Insert("huge", 10_000_000, answers.clone())),
             Box::new(Insert("little", 10, answers)),
         ];
-        write_batch(&mut connection, batch);
+        write_batch(&mut connection, batch, &AtomicU64::new(0));
         assert_eq!(
             answered.try_iter().filter(|(name, _)| *name != "huge").collect::<Vec<_>>(),
             [("small", true), ("little", true)]

@@ -95,6 +95,7 @@ pub(crate) struct DescribeInstances;
 impl Action for DescribeInstances {
     const NAME: &'static str = "DescribeInstances";
     const ACCESS: Access = Access::read(Resource::Instance);
+    const IS_OF_LEDGER: bool = true;
     type Request = Request;
     type Response = Response;
 

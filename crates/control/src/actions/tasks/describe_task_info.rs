@@ -39,6 +39,7 @@ pub(crate) struct DescribeTaskInfo;
 impl Action for DescribeTaskInfo {
     const NAME: &'static str = "DescribeTaskInfo";
     const ACCESS: Access = Access::read(Resource::Task);
+    const IS_OF_LEDGER: bool = true;
     type Request = Request;
     type Response = Response;
 

@@ -86,6 +86,7 @@ const SHOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 impl Action for DescribeTaskList {
     const NAME: &'static str = "DescribeTaskList";
     const ACCESS: Access = Access::read(Resource::Task);
+    const IS_OF_LEDGER: bool = true;
     type Request = Request;
     type Response = Response;
 
@@ -129,7 +130,7 @@ fn read_filter(call: &Call, request: &Request) -> Answer<Select> {
     {
         return Err(bad_value("BeginTime", "it is after EndTime", "晚于 EndTime"));
     }
-    let oldest = call.now - SHOWN_FOR;
+    let oldest = Millis::from_seconds(call.now.seconds()) - SHOWN_FOR;
     filter.and("started_at >= $", begin.map_or(oldest, |begin| begin.max(oldest)));
     if let Some(end) = end {
         // Times are whole seconds to the outside: the second of EndTime belongs to it whole.
