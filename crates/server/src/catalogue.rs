@@ -50,3 +50,12 @@ fn inner_shape(kind: &Kind) -> Option<&Shape> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_catalogue_that_is_kept_is_what_the_binary_offers() {
+        let kept = include_str!("../../../api/catalogue.json");
+        assert!(super::print().trim_end() == kept.trim_end(), "run `cargo xtask codegen`");
+    }
+}

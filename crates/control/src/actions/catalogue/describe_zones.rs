@@ -25,7 +25,7 @@ pub(crate) struct Request {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Response {
     /// How many.
-    total_count: i64,
+    total_count: u64,
     /// All of them.
     zone_set: Vec<ZoneInfo>,
 }
@@ -78,7 +78,7 @@ impl Action for DescribeZones {
         }
         let zones = &call.cx.settings.region.zones;
         let zone_set: Vec<ZoneInfo> = zones.iter().map(|zone| show(call, zone)).collect();
-        Ok(Response { total_count: zone_set.len() as i64, zone_set })
+        Ok(Response { total_count: zone_set.len() as u64, zone_set })
     }
 }
 
