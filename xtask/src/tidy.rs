@@ -20,6 +20,7 @@ const CHECKS: &[Check] = &[
     crates::tables_of_contents_are_sorted,
     api::unbuilt_actions_are_known,
     api::the_catalogue_conforms,
+    api::the_readme_lists_what_is_built,
     text::nothing_names_a_workplace,
     text::links_resolve,
 ];

@@ -64,6 +64,23 @@ fn compare(reference: &Map<String, Value>, catalogue: &Map<String, Value>, unbui
     faults
 }
 
+/// What the README says to work is what the binary offers.
+pub(super) fn the_readme_lists_what_is_built(repo: &Repo) -> Result<Vec<String>> {
+    const README: &str = "README.md";
+    let text = repo.read(README)?;
+    let section = text.split("\n## ").find(|section| section.starts_with("What works"));
+    let section = section.with_context(|| format!("{README} has no section What works"))?;
+    let listed: BTreeSet<&str> = section.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let name_of = |line: &str| line.rsplit(':').next().unwrap_or_default().to_owned();
+    let built = actions(&read_json(repo, CATALOGUE)?);
+    let missing = built.iter().map(|line| name_of(line)).filter(|name| !listed.contains(name.as_str()));
+    let mut faults: Vec<String> = missing.map(|name| format!("{README}: {name} works and is not listed")).collect();
+    let unbuilt = repo.read(UNBUILT)?;
+    let early = unbuilt.lines().map(name_of).filter(|name| listed.contains(name.as_str()));
+    faults.extend(early.map(|name| format!("{README}: {name} is listed and does not work yet")));
+    Ok(faults)
+}
+
 /// Puts the fields of objects beside those that hold the objects.
 fn spell_out(objects: &Value, path: &str, fields: &Value, out: &mut BTreeMap<String, String>) {
     for (name, field) in fields.as_object().into_iter().flatten() {
@@ -124,6 +141,11 @@ mod tests {
     #[test]
     fn unbuilt_actions_are_known() {
         assert_tidy(super::unbuilt_actions_are_known);
+    }
+
+    #[test]
+    fn the_readme_lists_what_is_built() {
+        assert_tidy(super::the_readme_lists_what_is_built);
     }
 
     #[test]
