@@ -1,5 +1,6 @@
 //! Chores of the repository. `cargo xtask tidy` checks what neither the compiler nor Clippy knows about it;
-//! `cargo xtask codegen` writes `api/catalogue.json`, what the binary offers; `cargo xtask bench` prints the figures.
+//! `cargo xtask codegen` writes what the binary offers, `api/catalogue.json` and `docs/actions.md`; `cargo xtask bench`
+//! prints the figures.
 
 mod tidy;
 
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["tidy"] => tidy::run(),
-        ["codegen"] => write_catalogue(),
+        ["codegen"] => write_catalogue().and_then(|()| tidy::write_table_of_actions()),
         ["bench", rows @ ..] => bench(rows),
         _ => bail!("usage: cargo xtask tidy|codegen|bench [row ...]"),
     }

@@ -21,6 +21,7 @@ const CHECKS: &[Check] = &[
     api::unbuilt_actions_are_known,
     api::the_catalogue_conforms,
     api::the_readme_lists_what_is_built,
+    api::the_table_of_actions_is_fresh,
     text::nothing_names_a_workplace,
     text::links_resolve,
 ];
@@ -36,6 +37,13 @@ pub(crate) fn run() -> Result<()> {
         return Ok(());
     }
     bail!("{}", faults.join("\n"))
+}
+
+/// Writes `docs/actions.md`.
+pub(crate) fn write_table_of_actions() -> Result<()> {
+    let repo = Repo::open()?;
+    let path = repo.root.join(api::TABLE);
+    fs::write(&path, api::table_of_actions(&repo)?).with_context(|| format!("write {}", path.display()))
 }
 
 /// The repository's files: all but those that are built, installed or made by running it.

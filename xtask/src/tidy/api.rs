@@ -8,6 +8,7 @@ use super::Repo;
 const REFERENCE: &str = "api/reference.json";
 const CATALOGUE: &str = "api/catalogue.json";
 const UNBUILT: &str = "api/unimplemented.txt";
+pub(super) const TABLE: &str = "docs/actions.md";
 
 pub(super) fn unbuilt_actions_are_known(repo: &Repo) -> Result<Vec<String>> {
     let reference = read_json(repo, REFERENCE)?;
@@ -62,6 +63,30 @@ fn compare(reference: &Map<String, Value>, catalogue: &Map<String, Value>, unbui
         }
     }
     faults
+}
+
+/// What is written for people about every action is what `cargo xtask codegen` would write now.
+pub(super) fn the_table_of_actions_is_fresh(repo: &Repo) -> Result<Vec<String>> {
+    let is_fresh = repo.has(TABLE) && repo.read(TABLE)? == table_of_actions(repo)?;
+    Ok(if is_fresh { Vec::new() } else { vec![format!("{TABLE} is old: run `cargo xtask codegen`")] })
+}
+
+/// Every action of the reference, and whether the binary offers it, as Markdown.
+pub(super) fn table_of_actions(repo: &Repo) -> Result<String> {
+    let built = actions(&read_json(repo, CATALOGUE)?);
+    let mut text = "# Actions\n\nWritten by `cargo xtask codegen`. What does not work yet answers \
+                    `UnsupportedOperation`.\n"
+        .to_owned();
+    for (product, wanted) in read_json(repo, REFERENCE)? {
+        let names: Vec<_> = wanted["actions"].as_object().into_iter().flat_map(Map::keys).collect();
+        let works = |name: &str| built.contains(&format!("{product}:{name}"));
+        let count = names.iter().filter(|name| works(name)).count();
+        text += &format!("\n## {product}\n\n{count} of {} work.\n\n| action | works |\n|---|---|\n", names.len());
+        for name in names {
+            text += &format!("| {name} | {} |\n", if works(name) { "yes" } else { "not yet" });
+        }
+    }
+    Ok(text)
 }
 
 /// What the README says to work is what the binary offers.
@@ -146,6 +171,11 @@ mod tests {
     #[test]
     fn the_readme_lists_what_is_built() {
         assert_tidy(super::the_readme_lists_what_is_built);
+    }
+
+    #[test]
+    fn the_table_of_actions_is_fresh() {
+        assert_tidy(super::the_table_of_actions_is_fresh);
     }
 
     #[test]
