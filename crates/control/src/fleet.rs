@@ -33,6 +33,8 @@ pub(crate) enum FleetError {
     Gateway(String),
     #[error("node {0} is not wanted any more")]
     NotWanted(NodeId),
+    #[error("node {0} ended before it served")]
+    DiedLoading(NodeId),
 }
 
 impl From<FleetError> for StepError {
@@ -90,7 +92,7 @@ pub(crate) async fn start_node(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetErro
     }
     let spec = spec::node_spec(&cx.sealer, &instance, &nodes, &node)?;
     let state = cx.runtime.ensure(spec).await?;
-    wait_until_serving(cx, &spec::peer(&cx.sealer, &instance, &node)?).await;
+    wait_until_serving(cx, &node, &spec::peer(&cx.sealer, &instance, &node)?).await?;
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
 }
 
@@ -106,13 +108,17 @@ async fn runs_now(cx: &FlowCx, node: &Node) -> Result<bool, FleetError> {
     Ok(running.iter().any(|state| state.node == node.id && state.epoch == node.epoch))
 }
 
-/// Waits for an answer; a node that never gives one is its caller's deadline's affair, or dies and is noticed so.
-async fn wait_until_serving(cx: &FlowCx, peer: &Peer) {
+/// Waits for an answer, which may take long while much data is loaded; but not for one that can't come any more.
+async fn wait_until_serving(cx: &FlowCx, node: &Node, peer: &Peer) -> Result<(), FleetError> {
     let mut look = SHORTEST_LOOK;
     while cx.nodes.ping(peer).await.is_err() {
         cx.clock.sleep(look).await;
         look = (look * 2).min(LONGEST_LOOK);
+        if look == LONGEST_LOOK && !runs_now(cx, node).await? {
+            return Err(FleetError::DiedLoading(node.id.clone()));
+        }
     }
+    Ok(())
 }
 
 /// Starts all nodes of an instance: new ones side by side; of others the primary first, since a replica that finds it
@@ -197,13 +203,20 @@ pub(crate) async fn put_routes_in_force(cx: &FlowCx) -> Result<GatewayReport, Fl
             ledger = newest,
             "the gateway is ahead of the ledger, which catches up"
         );
-        let behind = report.version - newest;
+        // Beyond it, since under the same number the gateway keeps the routes that it has.
+        let behind = report.version - newest + 1;
         cx.ledger.write(move |tx| ledger::count_routes_on(tx, behind)).await?;
     }
 }
 
-/// Puts the ledger's routes in force, and is sure of one instance's.
-pub(crate) async fn publish_routes(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+/// Puts the ledger's routes in force, by which an address is closed. That it can't be kept from others, who may have it
+/// already, does not matter for that.
+pub(crate) async fn close_address(cx: &FlowCx) -> Result<(), FleetError> {
+    put_routes_in_force(cx).await.map(drop)
+}
+
+/// Puts the ledger's routes in force, and is sure that an instance's address is open.
+pub(crate) async fn open_address(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
     let report = put_routes_in_force(cx).await?;
     match report.failures.into_iter().find(|failure| failure.instance == *id) {
         Some(failure) => Err(FleetError::Gateway(format!("{} can't be opened: {}", failure.vip, failure.reason))),

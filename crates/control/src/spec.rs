@@ -1,7 +1,7 @@
 //! What a node's process is to be like, out of what the ledger wants.
 
 use ledger::{Instance, Node};
-use model::{AclUser, NodeRole, NodeSpec, Secret, Upstream};
+use model::{AclUser, EngineVersion, NodeRole, NodeSpec, Secret, Upstream};
 use sha2::{Digest, Sha256};
 
 use crate::nodes::Peer;
@@ -50,6 +50,11 @@ pub(crate) fn peer(sealer: &Sealer, instance: &Instance, node: &Node) -> Result<
     Ok(Peer { addr: node.addr, admin: sealer.open(purpose::ADMIN, &instance.admin)? })
 }
 
+/// Data that a newer engine has written is never given to an older one, which may not read it and start empty.
+fn newest_seen(instance: &Instance, nodes: &[Node]) -> EngineVersion {
+    nodes.iter().filter_map(|node| node.observed_version).fold(instance.version, EngineVersion::max)
+}
+
 /// A node's process as it is wanted now. `nodes` are all of the instance's.
 pub(crate) fn node_spec(
     sealer: &Sealer,
@@ -62,7 +67,7 @@ pub(crate) fn node_spec(
         node: node.id.clone(),
         epoch: node.epoch,
         engine: instance.type_id.engine(),
-        version: instance.version,
+        version: newest_seen(instance, nodes),
         addr: node.addr,
         maxmemory: u64::try_from(instance.memory_mb).unwrap_or(0) << 20,
         maxclients: MAX_CLIENTS,

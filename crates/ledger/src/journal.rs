@@ -91,6 +91,16 @@ fn finish(tx: &mut dyn Tx, claim: Claim, end: &End, now: Millis) -> Result<()> {
             ended_at = case when $5 > started_at then $5 else started_at end where id = $1",
         args![claim.task, result.number(), code, message, now],
     )?;
+    // Whatever the flow wrote of it, or could not: an instance that no task has is not busy.
+    tx.exec(
+        "update instance set status = 2 where status = 1 and id = (select instance from task where id = $1)",
+        args![claim.task],
+    )?;
+    tx.exec(
+        "update instance set status = -3, closed_at = $2, offline_at = $2
+         where status = 0 and id = (select instance from task where id = $1)",
+        args![claim.task, now],
+    )?;
     tx.exec("delete from hold where task = $1", args![claim.task])?;
     Ok(())
 }

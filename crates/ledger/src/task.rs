@@ -94,17 +94,18 @@ pub fn claim_tasks(tx: &mut dyn Tx, now: Millis, until: Millis, most: i64) -> Re
         args![now, until, most],
     )?;
     rows.sort_by_key(|row| row.int(0).unwrap_or(0));
-    rows.into_iter()
-        .map(|mut row| {
-            let cursor: String = row.text(4)?;
-            Ok(Claimed {
-                claim: Claim { task: TaskId(row.int(0)?), fence: row.int(1)? },
-                flow: row.text(2)?,
-                state: row.text(3)?,
-                cursor: serde_json::from_str(&cursor).map_err(|e| Error::Corrupt(format!("a task's cursor: {e}")))?,
-            })
+    // One that can't be read waits for a binary that can; the others don't wait with it.
+    let read = rows.into_iter().map(|mut row| -> Result<Claimed> {
+        let cursor: String = row.text(4)?;
+        Ok(Claimed {
+            claim: Claim { task: TaskId(row.int(0)?), fence: row.int(1)? },
+            flow: row.text(2)?,
+            state: row.text(3)?,
+            cursor: serde_json::from_str(&cursor).map_err(|e| Error::Corrupt(format!("a task's cursor: {e}")))?,
         })
-        .collect()
+    });
+    let readable = read.filter_map(|task| task.inspect_err(|error| tracing::error!(%error, "a task waits")).ok());
+    Ok(readable.collect())
 }
 
 /// Whether there is a task that nobody works on.
@@ -160,6 +161,12 @@ pub fn list_tasks(reader: &mut dyn Reader, filter: &Select, limit: i64, offset: 
     let count = filter.count(reader, "task")?;
     let rows = filter.page(reader, columns!(), "started_at desc, id desc", limit, offset)?;
     Ok((count, rows.into_iter().map(read).collect::<Result<_>>()?))
+}
+
+/// When a task of this type failed last on an instance.
+pub fn last_failure(reader: &mut dyn Reader, instance: &InstanceId, kind: &str) -> Result<Option<Millis>> {
+    let sql = "select max(ended_at) from task where instance = $1 and type = $2 and result = 4";
+    reader.row(sql, args![instance, kind])?.map_or(Ok(None), |row| Ok(row.int_opt(0)?.map(Millis)))
 }
 
 /// How many tasks are not at their end.

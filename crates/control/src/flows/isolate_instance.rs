@@ -91,13 +91,13 @@ impl IsolateInstance {
 }
 
 async fn close_address(cx: &FlowCx, flow: &mut IsolateInstance) -> StepResult<FlowCx> {
-    fleet::publish_routes(cx, &flow.instance).await?;
+    fleet::close_address(cx).await?;
     let id = flow.instance.clone();
     Ok(Some(write(move |tx| set_running(tx, &id, false))))
 }
 
 async fn open_address(cx: &FlowCx, flow: &mut IsolateInstance) -> StepResult<FlowCx> {
-    fleet::publish_routes(cx, &flow.instance).await?;
+    fleet::open_address(cx, &flow.instance).await?;
     Ok(None)
 }
 

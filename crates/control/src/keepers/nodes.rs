@@ -1,6 +1,7 @@
 //! Brings back nodes that died, and all of them after a reboot; ends those that nobody wants.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,23 +45,34 @@ pub(super) async fn keep(cx: Arc<FlowCx>) {
     }
 }
 
-/// Nodes that are being brought back, each once.
+/// Nodes that are being brought back, each once; true where one died again meanwhile.
 #[derive(Default)]
 struct Revivals {
-    under_way: Arc<Mutex<HashSet<NodeId>>>,
+    under_way: Arc<Mutex<HashMap<NodeId, bool>>>,
     tasks: JoinSet<()>,
 }
 
 impl Revivals {
     fn begin(&mut self, cx: &Arc<FlowCx>, node: NodeId) {
         while self.tasks.try_join_next().is_some() {}
-        if !self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone()) {
-            return;
-        }
+        match self.under_way.lock().unwrap_or_else(PoisonError::into_inner).entry(node.clone()) {
+            Entry::Occupied(mut again) => {
+                again.insert(true);
+                return;
+            }
+            Entry::Vacant(first) => first.insert(false),
+        };
         let (cx, under_way) = (cx.clone(), self.under_way.clone());
         self.tasks.spawn(async move {
-            bring_back(&cx, &node).await;
-            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
+            loop {
+                bring_back(&cx, &node).await;
+                let mut under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner);
+                if under_way.get(&node) != Some(&true) {
+                    under_way.remove(&node);
+                    return;
+                }
+                under_way.insert(node.clone(), false);
+            }
         });
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::{Instance, holder, instance, instances_offline_by};
+use ledger::{Instance, holder, instance, instances_offline_by, last_failure};
 
 use crate::access::Caller;
 use crate::actions::lifecycle::clean_up_instance::{self, ISOLATED};
@@ -11,6 +11,9 @@ use crate::cx::FlowCx;
 use crate::errors::{Answer, Fault};
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a deletion that failed is left alone.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(600);
 
 /// What OperateUin shows for tasks that the service itself starts.
 const KEEPER: &str = "0";
@@ -40,7 +43,9 @@ async fn delete(cx: &FlowCx, expired: Instance) -> Answer<()> {
             // Another task may have it, or have brought it back, since it was listed.
             let Some(instance) = instance(tx.reader(), &expired.id)? else { return Ok(()) };
             let is_free = holder(tx.reader(), &instance.id)?.is_none();
-            if is_free && ISOLATED.contains(&instance.status) {
+            let failed_at = last_failure(tx.reader(), &instance.id, clean_up_instance::KIND)?;
+            let failed_lately = failed_at.is_some_and(|failed_at| now.since(failed_at) < PAUSE_AFTER_FAILURE);
+            if is_free && !failed_lately && ISOLATED.contains(&instance.status) {
                 clean_up_instance::submit(tx, &caller, &instance, now)?;
             }
             Ok(())

@@ -1,7 +1,7 @@
 //! Deletes an isolated instance for good (006): its nodes, its data, its address. Its tasks and deals stay readable.
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
-use ledger::{Instance, Tx, delete_instance, set_status, write};
+use ledger::{Instance, Tx, delete_instance, set_closed, set_status, write};
 use model::{InstanceId, InstanceStatus, Millis, TaskId, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub(crate) struct Response {
     /// The task that deletes it.
     task_id: i64,
 }
+
+/// The type of task that shows for it.
+pub(crate) const KIND: &str = "006";
 
 /// The statuses of an isolated instance.
 pub(crate) const ISOLATED: &[InstanceStatus] = &[InstanceStatus::Isolated, InstanceStatus::ToBeDeleted];
@@ -54,7 +57,7 @@ impl Action for CleanUpInstance {
 pub(crate) fn submit(tx: &mut dyn Tx, caller: &Caller, instance: &Instance, now: Millis) -> Answer<TaskId> {
     set_status(tx, &instance.id, InstanceStatus::ToBeDeleted)?;
     let flow = DeleteInstance { instance: instance.id.clone(), previous: instance.status };
-    open_task(tx, caller, instance, "006", &flow, now)
+    open_task(tx, caller, instance, KIND, &flow, now)
 }
 
 /// What the flow remembers.
@@ -70,9 +73,17 @@ impl Flow for DeleteInstance {
     /// The first step does nothing but be passed: from then on the data may be half gone, and the only way is on.
     const STEPS: &'static [Step<FlowCx, Self>] = steps![give_up_data as pivot, remove_nodes within 120];
 
-    fn settle(&self, end: &End, _: Millis) -> Outcome<FlowCx> {
-        let (id, done, previous) = (self.instance.clone(), *end == End::Done, self.previous);
-        Some(write(move |tx| if done { delete_instance(tx, &id) } else { set_status(tx, &id, previous) }))
+    fn settle(&self, end: &End, now: Millis) -> Outcome<FlowCx> {
+        let (id, end, previous) = (self.instance.clone(), end.clone(), self.previous);
+        Some(write(move |tx| match end {
+            End::Done => delete_instance(tx, &id),
+            End::Undone { .. } => set_status(tx, &id, previous),
+            // Its data may be half gone: its time is over, so that it can't be started up again.
+            End::Stuck { .. } => {
+                set_closed(tx, &id, Some((now, now)))?;
+                set_status(tx, &id, InstanceStatus::ToBeDeleted)
+            }
+        }))
     }
 }
 

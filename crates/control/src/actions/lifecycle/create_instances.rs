@@ -208,12 +208,12 @@ async fn attach_replicas(cx: &FlowCx, flow: &mut CreateInstance) -> StepResult<F
 }
 
 async fn open_address(cx: &FlowCx, flow: &mut CreateInstance) -> StepResult<FlowCx> {
-    fleet::publish_routes(cx, &flow.instance).await?;
+    fleet::open_address(cx, &flow.instance).await?;
     Ok(None)
 }
 
-async fn close_address(cx: &FlowCx, flow: &mut CreateInstance) -> StepResult<FlowCx> {
-    fleet::publish_routes(cx, &flow.instance).await?;
+async fn close_address(cx: &FlowCx, _: &mut CreateInstance) -> StepResult<FlowCx> {
+    fleet::close_address(cx).await?;
     Ok(None)
 }
 

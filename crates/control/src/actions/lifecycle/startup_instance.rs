@@ -11,7 +11,7 @@ use super::create_instances::opened;
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, changeable, open_task};
 use crate::cx::FlowCx;
-use crate::errors::Answer;
+use crate::errors::{Answer, wrong_status};
 use crate::fleet;
 
 /// What to start up.
@@ -43,6 +43,9 @@ impl Action for StartupInstance {
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusAbnormal;
             let instance = changeable(tx, caller.account, &request.instance_id, ISOLATED, code)?;
+            if instance.offline_at.is_some_and(|offline_at| offline_at <= now) {
+                return Err(wrong_status(code, &instance.id, instance.status.number()));
+            }
             set_status(tx, &instance.id, InstanceStatus::Busy)?;
             set_running(tx, &instance.id, true)?;
             let flow = StartUp { instance: instance.id.clone(), previous: instance.status };
@@ -104,11 +107,11 @@ async fn attach_replicas(cx: &FlowCx, flow: &mut StartUp) -> StepResult<FlowCx> 
 }
 
 async fn open_address(cx: &FlowCx, flow: &mut StartUp) -> StepResult<FlowCx> {
-    fleet::publish_routes(cx, &flow.instance).await?;
+    fleet::open_address(cx, &flow.instance).await?;
     Ok(None)
 }
 
-async fn close_address(cx: &FlowCx, flow: &mut StartUp) -> StepResult<FlowCx> {
-    fleet::publish_routes(cx, &flow.instance).await?;
+async fn close_address(cx: &FlowCx, _: &mut StartUp) -> StepResult<FlowCx> {
+    fleet::close_address(cx).await?;
     Ok(None)
 }
