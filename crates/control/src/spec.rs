@@ -81,6 +81,8 @@ pub(crate) fn node_spec(
             (NodeRole::Replica, Some(primary)) => Some(Upstream { addr: primary.addr }),
             _ => None,
         },
+        // A replica gets its data from its primary anyway.
+        has_data: node.role == NodeRole::Primary && node.observed_epoch.is_some(),
         settings: Vec::new(),
     })
 }

@@ -42,6 +42,9 @@ pub struct NodeSpec {
     pub admin_password: Secret,
     /// `Some`: it starts as a replica of this primary and never takes a write of its own.
     pub upstream: Option<Upstream>,
+    /// Whether it has data, which must be there when it starts: where it is gone, an empty start would be taken for the
+    /// truth by its replicas.
+    pub has_data: bool,
     /// Further settings of the engine, by its own names, in its own units.
     pub settings: Vec<(String, String)>,
 }

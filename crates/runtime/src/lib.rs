@@ -84,6 +84,12 @@ pub enum RuntimeError {
         /// The oldest that would do.
         version: EngineVersion,
     },
+    /// The node has data by what was asked, and there is none: nothing was started.
+    #[error("node {node} has lost its data; it is not started empty")]
+    DataMissing {
+        /// Which node.
+        node: NodeId,
+    },
     /// The process ended before it listened.
     #[error("node {node} ended before it listened: {reason}")]
     Died {

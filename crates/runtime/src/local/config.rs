@@ -164,6 +164,7 @@ mod tests {
             admin_name: "admin".into(),
             admin_password: Secret::new("s3cret"),
             upstream: None,
+            has_data: false,
             settings: vec![],
         }
     }

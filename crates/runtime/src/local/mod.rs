@@ -207,6 +207,11 @@ impl Host {
             config::render(spec, program.engine).doing(|| format!("write the configuration of node {node}"))?;
         let users = config::render_users(&spec.users).doing(|| format!("write the access list of node {node}"))?;
 
+        // A folder of append-only files since Redis 7, one file before.
+        let data = ["appendonlydir", "appendonly.aof"];
+        if spec.has_data && !data.iter().any(|name| folder.file(name).exists()) {
+            return Err(RuntimeError::DataMissing { node: node.clone() });
+        }
         if !folder.create().doing(|| format!("create the folder of node {node}"))? {
             folder.end(END_WITHIN).doing(|| format!("end the process of node {node}"))?;
         }

@@ -25,6 +25,7 @@ fn spec(n: u8, epoch: i64) -> NodeSpec {
         admin_name: "admin".into(),
         admin_password: Secret::new("x"),
         upstream: None,
+        has_data: false,
         settings: vec![],
     }
 }

@@ -85,6 +85,23 @@ async fn a_stopped_node_keeps_its_data_and_its_epoch() {
 }
 
 #[tokio::test]
+async fn a_node_that_has_lost_its_data_is_not_started_empty() {
+    let folder = Folder::new();
+    let runtime = folder.open();
+    let spec = spec(1, 1);
+    runtime.ensure(spec.clone()).await.unwrap();
+    runtime.stop(id(1), Epoch(1)).await.unwrap();
+    let next = model::NodeSpec { has_data: true, ..again(&spec) };
+    let data = folder.path().join("nodes").join(id(1).as_str()).join("appendonlydir");
+    let away = folder.path().join("away");
+    fs::rename(&data, &away).unwrap();
+    assert!(matches!(runtime.ensure(next.clone()).await, Err(RuntimeError::DataMissing { .. })));
+    assert_eq!(folder.processes(&id(1)), []);
+    fs::rename(&away, &data).unwrap();
+    runtime.ensure(next).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_removed_node_leaves_nothing_and_does_not_come_back() {
     let folder = Folder::new();
     let runtime = folder.open();

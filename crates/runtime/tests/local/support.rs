@@ -83,6 +83,7 @@ pub(crate) fn spec(n: u8, epoch: i64) -> NodeSpec {
         admin_name: ADMIN.into(),
         admin_password: Secret::new(PASSWORD),
         upstream: None,
+        has_data: false,
         settings: vec![],
     }
 }
