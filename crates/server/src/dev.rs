@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use runtime::process::end_all;
 
 use crate::config::Config;
 use crate::data_folder::DataFolder;
-use crate::serve::{lines_to_paste, serve, stop_signal};
+use crate::serve::{lines_to_paste, on_tokio, serve, stop_signal};
 
 /// The well-known key pair. It protects nothing: whoever reaches the service may all.
 const SECRET_ID: &str = "AKIDopencrsdevopencrsdevopencrsdev00";
@@ -22,8 +22,7 @@ pub const DEFAULTS: &[(&str, &str)] =
     &[("secret_id", SECRET_ID), ("secret_key", SECRET_KEY), ("host_memory", "0"), ("data", "")];
 
 /// Serves until SIGTERM or SIGINT, then deletes everything.
-pub async fn run(config: Config, crash_at: Option<&str>) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+pub fn run(config: &Config, crash_at: Option<&str>) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("opencrs-dev-").tempdir().context("make a temporary folder")?.keep();
     let mut reaper = start_reaper(&folder)?;
     let data = DataFolder::take(&folder)?;
@@ -33,11 +32,15 @@ pub async fn run(config: Config, crash_at: Option<&str>) -> anyhow::Result<()> {
         config.get("secret_key")
     );
     let what = "opencrs dev: everything is gone when this ends";
-    let served = serve(&config, &data, crash_at, |addr, _, _| lines_to_paste(addr, &keys, what), stop).await;
+    let served = on_tokio(async {
+        let stop = stop_signal()?;
+        serve(config, &data, crash_at, |addr, _, _| lines_to_paste(addr, &keys, what), stop).await
+    });
+    // Only now does nothing of this process start nodes any more. The end of its input is what the reaper waits for.
     drop(data);
-    // The end of its input is what the reaper waits for.
     drop(reaper.stdin.take());
-    reaper.wait().context("wait for the end of all processes")?;
+    let reaped = reaper.wait().context("wait for the end of all processes")?;
+    ensure!(reaped.success(), "processes are left behind; {} is kept", folder.display());
     served
 }
 

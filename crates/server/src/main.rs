@@ -53,16 +53,16 @@ fn run(matches: ArgMatches) -> anyhow::Result<()> {
         "serve" => {
             let config = read(&[])?;
             log(config.get("log"))?;
-            on_tokio(opencrs::run_serve(config, crash_at()))
+            opencrs::run_serve(&config, crash_at())
         }
         "dev" => {
             let config = read(opencrs::DEV_DEFAULTS)?;
             log(config.get("log"))?;
-            on_tokio(opencrs::run_dev(config, crash_at()))
+            opencrs::run_dev(&config, crash_at())
         }
         "gateway" => {
             log("info")?;
-            on_tokio(async {
+            opencrs::on_tokio(async {
                 let stop = opencrs::stop_signal()?;
                 Ok(gateway::run(&data(), stop).await?)
             })
@@ -85,14 +85,4 @@ fn log(filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("read the log setting {filter:?}"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     Ok(())
-}
-
-/// Two workers serve a machine well: work is short, and what is not is given to threads of its own.
-fn on_tokio(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
-    runtime.context("start the runtime")?.block_on(work)
-}
-
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from).max(2)
 }

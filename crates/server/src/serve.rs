@@ -16,6 +16,7 @@ use flow::harness::{NoProbe, Probe};
 use flow::{Clock, SystemClock};
 use ledger::Ledger;
 use runtime::{EngineSearch, LocalRuntime};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,16 +33,36 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 const ROTATE_LOGS_EVERY: Duration = Duration::from_secs(60);
 
 /// Serves until SIGTERM or SIGINT. `crash_at` kills the process at a point of a flow, for tests.
-pub async fn run(config: Config, crash_at: Option<&str>) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+pub fn run(config: &Config, crash_at: Option<&str>) -> anyhow::Result<()> {
+    raise_file_limit();
+    // Given back only when nothing of this process acts on nodes any more.
     let data = DataFolder::take(&config.data())?;
     let greet = |addr, key: &RootKey, is_new| greeting(data.path(), addr, key, is_new);
-    serve(&config, &data, crash_at, greet, stop).await?;
+    on_tokio(async {
+        let stop = stop_signal()?;
+        serve(config, &data, crash_at, greet, stop).await
+    })?;
     say(&format!(
         "The server has ended. Gateway, instances and connections live on; `opencrs stop --data {}` ends them too.",
         data.path().display()
     ));
     Ok(())
+}
+
+/// A node takes a descriptor to be watched, and a connection takes one.
+fn raise_file_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files can't be raised");
+    }
+}
+
+/// Runs to the end, and answers when its threads have ended too. Two workers serve a machine well: work is short, and
+/// what is not is given to threads of its own.
+pub fn on_tokio<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    runtime.context("start the runtime")?.block_on(work)
 }
 
 /// Serves until `stop` resolves. `greet` makes what is said once it serves.
