@@ -60,6 +60,8 @@ pub(crate) trait Action: 'static {
     const API: Api = REDIS;
     /// What a caller must be allowed.
     const ACCESS: Access;
+    /// Whether it is answered whatever region a client names.
+    const IS_OF_ANY_REGION: bool = false;
     /// Whether its answer depends on nothing but the request, the ledger, the settings and the whole second: then it is
     /// given again, as long as those are the same.
     const IS_OF_LEDGER: bool = false;
@@ -83,6 +85,8 @@ pub struct ActionEntry {
     pub api: Api,
     /// What a caller must be allowed.
     pub access: Access,
+    /// Whether it is answered whatever region a client names.
+    pub is_of_any_region: bool,
     request: fn() -> Shape,
     response: fn() -> Shape,
     is_of_ledger: bool,
@@ -96,6 +100,7 @@ pub(crate) const fn entry<A: Action>() -> ActionEntry {
         name: A::NAME,
         api: A::API,
         access: A::ACCESS,
+        is_of_any_region: A::IS_OF_ANY_REGION,
         request: Shape::of::<A::Request>,
         response: Shape::of_answer::<A::Response>,
         is_of_ledger: A::IS_OF_LEDGER,

@@ -27,12 +27,22 @@ pub(crate) type Answer<T> = Result<T, Fault>;
 
 /// No instance of the account has this id.
 pub(crate) fn no_such_instance(id: &str) -> Fault {
+    let id = excerpt(id);
     ApiError::new(
         code::ResourceNotFoundInstanceNotExists,
         format!("The instance `{id}` does not exist. DescribeInstances lists those that do."),
         format!("实例 `{id}` 不存在，可通过 DescribeInstances 查询现有实例。"),
     )
     .into()
+}
+
+/// The beginning of a client's text, which may be of any length.
+pub(crate) fn excerpt(text: &str) -> String {
+    let mut start: String = text.chars().take(64).collect();
+    if start.len() < text.len() {
+        start.push('…');
+    }
+    start
 }
 
 /// Another task has the instance.
@@ -49,8 +59,14 @@ pub(crate) fn instance_locked(id: &InstanceId) -> Fault {
 pub(crate) fn wrong_status(code: model::Code, id: &InstanceId, status: i64) -> Fault {
     ApiError::new(
         code,
-        format!("The instance `{id}` has status {status}, in which this can't be done."),
-        format!("实例 `{id}` 当前状态为 {status}，不支持该操作。"),
+        format!(
+            "The instance `{id}` has status {status}, in which this can't be done. Running is 2, isolated -2 or -3: \
+             isolate it first (DestroyPostpaidInstance, DestroyPrepaidInstance), or start it up (StartupInstance)."
+        ),
+        format!(
+            "实例 `{id}` 当前状态为 {status}，不支持该操作。运行中为2，已隔离为-2或-3；请先隔离（DestroyPostpaidInstance、\
+             DestroyPrepaidInstance）或恢复（StartupInstance）。"
+        ),
     )
     .into()
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 pub use shape::{Field, Kind, Shape};
 
 /// The most members that a list may have. What is meant is a few hundred ids at most; the bound is for the memory.
-pub const MAX_ITEMS: usize = 10_000;
+pub const MAX_ITEMS: usize = 1_000;
 
 /// The parameters of a request as they came, before anything is known of their types.
 #[derive(Clone, Debug)]

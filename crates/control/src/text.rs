@@ -9,7 +9,9 @@ use crate::errors::{Fault, bad_value_as};
 /// # Errors
 /// `InvalidParameterValue.InstanceNameRuleError`
 pub(crate) fn name(parameter: &str, text: &str) -> Result<String, Fault> {
-    let allowed = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    let is_chinese =
+        |c: char| matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{20000}'..='\u{323af}');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || is_chinese(c) || c == '-' || c == '_';
     if !text.is_empty() && text.chars().count() <= 60 && text.chars().all(allowed) {
         return Ok(text.to_owned());
     }
@@ -86,9 +88,14 @@ mod tests {
 
     #[test]
     fn names_may_be_chinese_and_may_not_hold_blanks() {
-        for (text, fits) in
-            [("缓存-1_a", true), ("", false), ("a b", false), (&"x".repeat(60), true), (&"x".repeat(61), false)]
-        {
+        for (text, fits) in [
+            ("缓存-1_a", true),
+            ("", false),
+            ("a b", false),
+            ("é", false),
+            (&"x".repeat(60), true),
+            (&"x".repeat(61), false),
+        ] {
             assert_eq!(name("InstanceName", text).is_ok(), fits, "{text}");
         }
     }

@@ -32,14 +32,18 @@ pub(crate) fn write(at: Millis, utc_offset_seconds: i32) -> String {
 
 /// Reads a moment; `None` where the text is not one.
 pub(crate) fn read(text: &str, utc_offset_seconds: i32) -> Option<Millis> {
-    let fits = text.len() == NEVER.len()
+    // A leap second is not a time here, though some read it.
+    let fits = !text.ends_with(":60")
+        && text.len() == NEVER.len()
         && text.bytes().zip(NEVER.bytes()).all(|(got, shape)| got == shape || (shape == b'0' && got.is_ascii_digit()));
     if !fits {
         return None;
     }
     let time: DateTime = text.parse().ok()?;
     let offset = Offset::from_seconds(utc_offset_seconds).ok()?;
-    Some(Millis::from_seconds(offset.to_timestamp(time).ok()?.as_second()))
+    // The last day that can be written is beyond what a timestamp holds.
+    let moment = offset.to_timestamp(time).unwrap_or(jiff::Timestamp::MAX);
+    Some(Millis::from_seconds(moment.as_second()))
 }
 
 /// Whole days of a date before the digits of a deal's name: `20261124`.
@@ -62,9 +66,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_time_that_can_be_written_is_in_the_far_future() {
+        assert!(read("9999-12-31 23:59:59", BEIJING).is_some_and(|at| at.seconds() > 253_000_000_000));
+    }
+
+    #[test]
     fn what_is_not_a_time_is_refused() {
-        for text in ["", "2026-11-24", "2026-13-01 00:00:00", "2026-11-24T10:08:58", "2026-02-30 00:00:00", "x", NEVER]
-        {
+        for text in [
+            "",
+            "2026-11-24",
+            "2026-13-01 00:00:00",
+            "2026-11-24T10:08:58",
+            "2026-02-30 00:00:00",
+            "x",
+            NEVER,
+            "2026-01-01 23:59:60",
+        ] {
             assert_eq!(read(text, BEIJING), None, "{text:?}");
         }
     }

@@ -105,14 +105,17 @@ impl<C: Context> Driver<'_, C> {
         if self.probe.at(point(Moment::Before)) == Verdict::Crash {
             return Err(Stopped::Crashed);
         }
+        let late = late(step.deadline, &self.claimed.cursor.waits_for);
         let (cx, flow, journal, claim) = (self.cx, self.flow, self.journal, self.claimed.claim);
         let mut state = self.claimed.state.clone();
-        let mut result = attempt_within(cx, journal, claim, left, flow.run(cx, index, undo, &mut state)).await?;
+        let mut result =
+            attempt_within(cx, journal, claim, (left, &late), flow.run(cx, index, undo, &mut state)).await?;
         match self.probe.at(point(Moment::After)) {
             Verdict::Go => {}
             Verdict::Crash => return Err(Stopped::Crashed),
             Verdict::Repeat => {
-                result = attempt_within(cx, journal, claim, left, flow.run(cx, index, undo, &mut state)).await?;
+                result =
+                    attempt_within(cx, journal, claim, (left, &late), flow.run(cx, index, undo, &mut state)).await?;
             }
             Verdict::Fail => {
                 result = Err(StepError::Fail { code: "InternalError".into(), message: "failed by the harness".into() });
@@ -230,12 +233,12 @@ impl<C: Context> Driver<'_, C> {
     }
 }
 
-/// Tried once, within `left`; the claim is renewed meanwhile, and losing it stops the step where it is.
+/// Tried once, within `left`, and else `late`; the claim is renewed meanwhile, and losing it stops the step where it is.
 async fn attempt_within<C: Context>(
     cx: &C,
     journal: &dyn Journal<C>,
     claim: crate::Claim,
-    left: Duration,
+    (left, late): (Duration, &str),
     step: impl Future<Output = StepResult<C>>,
 ) -> Result<StepResult<C>, Stopped> {
     // A panic fails the step: were it let through, every worker that takes the task would die of it in turn.
@@ -246,7 +249,7 @@ async fn attempt_within<C: Context>(
             biased;
             result = &mut step => return Ok(result.unwrap_or_else(|_| Err(panicked()))),
             () = &mut deadline => {
-                return Ok(Err(StepError::Retry(format!("no answer within {} s", left.as_secs_f32().ceil()))));
+                return Ok(Err(StepError::Retry(late.to_owned())));
             }
             () = cx.clock().sleep(RENEW_EVERY) => match journal.renew(claim, cx.clock().now()).await {
                 Err(JournalError::Fenced) => return Err(Stopped::Fenced),
@@ -254,6 +257,16 @@ async fn attempt_within<C: Context>(
                 Err(JournalError::Unavailable(_)) | Ok(()) => {}
             },
         }
+    }
+}
+
+/// What is said of a step that its deadline cut short: what it was waiting for is worth more than that it did.
+fn late(deadline: Duration, waits_for: &str) -> String {
+    let seconds = deadline.as_secs();
+    if waits_for.is_empty() {
+        format!("not done within {seconds} s")
+    } else {
+        format!("{waits_for}; not done within {seconds} s")
     }
 }
 

@@ -23,6 +23,7 @@ pub mod code {
         InvalidAction = "InvalidAction",
         InvalidParameter = "InvalidParameter",
         InvalidParameterEmptyParam = "InvalidParameter.EmptyParam",
+        InvalidParameterInvalidParameter = "InvalidParameter.InvalidParameter",
         InvalidParameterValue = "InvalidParameterValue",
         InvalidParameterValueInstanceNameRuleError = "InvalidParameterValue.InstanceNameRuleError",
         InvalidParameterValueInvalidInstanceTypeId = "InvalidParameterValue.InvalidInstanceTypeId",

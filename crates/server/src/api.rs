@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use control::{ActionEntry, Call, Caller, Fault, FlowCx, RateLimits};
 use futures_util::FutureExt;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use model::{ApiError, code};
 
-use crate::wire::{self, Catalogue, Key, Keys, Rules, Target, Verified};
+use crate::wire::{self, Catalogue, Key, Keys, Reply, Rules, Target, Verified};
 
 /// What requests are answered from.
 pub(crate) struct Api {
@@ -70,12 +70,11 @@ fn built(product: &str, version: &str, action: &str) -> Option<&'static ActionEn
 pub(crate) async fn handle(State(api): State<Arc<Api>>, request: axum::extract::Request) -> Response {
     let request_id = uuid::Uuid::new_v4().to_string();
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, wire::MAX_BODY + 1).collect().await {
-        Ok(whole) => whole.to_bytes(),
-        // Too long, or broken off. What is too long is refused by its length, with the code that fits its kind.
-        Err(_) => Bytes::from(vec![0; wire::MAX_BODY + 1]),
-    };
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let Some(body) = read_body(body).await else {
+        let request = wire::Request { method: &head.method, target, headers: &head.headers, body: &Bytes::new() };
+        return Reply::of(&request).failure(&broken_off(), &request_id).map(Body::from);
+    };
     let request = wire::Request { method: &head.method, target, headers: &head.headers, body: &body };
     let verified = match wire::verify(&request, api.cx.clock.now(), &api.rules, &api.keys) {
         Ok(verified) => verified,
@@ -91,13 +90,32 @@ pub(crate) async fn handle(State(api): State<Arc<Api>>, request: axum::extract::
     .map(Body::from)
 }
 
+/// Reads a body up to what can be judged by its length. More is read on and thrown away, so that the client hears the
+/// answer: it would not while it is still sending. `None` where the body breaks off.
+async fn read_body(mut body: Body) -> Option<Bytes> {
+    const MOST_THROWN_AWAY: usize = 64 << 20;
+    let (mut kept, mut seen) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        let room = (wire::MAX_BODY + 1).saturating_sub(kept.len());
+        kept.extend_from_slice(&data[..data.len().min(room)]);
+        if seen > MOST_THROWN_AWAY {
+            break;
+        }
+    }
+    Some(kept.freeze())
+}
+
 async fn answer(api: &Api, verified: Verified) -> Result<Arc<str>, ApiError> {
     let Target { product, version, action } = verified.resolve(&Actions)?;
     let settings = &api.cx.settings;
-    if verified.region.as_ref().is_some_and(|region| *region != settings.region.name) {
+    let entry = built(product, &version, &action);
+    let is_elsewhere = verified.region.as_ref().is_some_and(|region| *region != settings.region.name);
+    if is_elsewhere && !entry.is_some_and(|entry| entry.is_of_any_region) {
         return Err(unsupported_region(&settings.region.name));
     }
-    let Some(entry) = built(product, &version, &action) else { return Err(unbuilt(&action)) };
+    let Some(entry) = entry else { return Err(unbuilt(&action)) };
     let owner = settings.owner;
     if settings.rate_limits {
         api.rate_limits.check(owner.uin, entry.name)?;
@@ -112,10 +130,20 @@ async fn answer(api: &Api, verified: Verified) -> Result<Arc<str>, ApiError> {
     entry.call(&call, &params).await.map_err(|fault| match fault {
         Fault::Api(error) => error,
         Fault::Ledger(error) => {
-            tracing::error!(action = entry.name, %error, "the ledger can't be asked");
+            // A store may say its whole query in an error.
+            let error: String = error.to_string().chars().take(300).collect();
+            tracing::error!(action = entry.name, error, "the ledger can't be asked");
             store_failed()
         }
     })
+}
+
+fn broken_off() -> ApiError {
+    ApiError::new(
+        code::InvalidRequest,
+        "The request's body broke off, or is not well formed.",
+        "请求体不完整或格式错误。",
+    )
 }
 
 fn unbuilt(action: &str) -> ApiError {

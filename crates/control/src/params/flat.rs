@@ -72,7 +72,8 @@ impl Reader {
     /// The value, or nothing where the text stands for an absent list or object.
     fn value(&self, kind: &Kind, node: Node<'_>) -> Result<Option<Value>, Fault> {
         match (kind, node) {
-            (Kind::List(_) | Kind::Object(_), Node::Text("")) => Ok(None),
+            // Clients send what they don't have as an empty text; only a text can be empty.
+            (kind, Node::Text("")) if *kind != Kind::String => Ok(None),
             (Kind::List(_) | Kind::Object(_), Node::Text(text)) if self.json_allowed => {
                 json::read_value(kind, text).map(|value| (!value.is_null()).then_some(value))
             }

@@ -20,7 +20,7 @@ pub struct Reply {
 
 impl Reply {
     /// What the headers ask for.
-    pub(super) fn of(request: &Request<'_>) -> Reply {
+    pub fn of(request: &Request<'_>) -> Reply {
         let language = request.header_text("x-tc-language").map(read_language).unwrap_or_default();
         let trace_id = request.header_text("x-tc-traceid").filter(|id| id.len() <= 128);
         Reply { language, trace_id: trace_id.and_then(|id| HeaderValue::from_str(id).ok()) }

@@ -4,7 +4,7 @@ use model::{Architecture, BillingMode, TypeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::describe_zones::{capitalised, title};
+use super::describe_zones::capitalised;
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call};
 use crate::actions::lifecycle::create_request::can_run;
@@ -76,9 +76,9 @@ pub(crate) struct ProductConf {
     engine: String,
     /// Engine and version, as Redis-7.0.
     version: String,
-    /// Sizes of an instance in MB.
+    /// Sizes of an instance in GB.
     total_size: Vec<String>,
-    /// Sizes of a shard in MB.
+    /// Sizes of a shard in GB.
     shard_size: Vec<String>,
     /// Numbers of replicas.
     replica_num: Vec<String>,
@@ -97,6 +97,7 @@ pub(crate) struct DescribeProductInfo;
 impl Action for DescribeProductInfo {
     const NAME: &'static str = "DescribeProductInfo";
     const ACCESS: Access = Access::read(Resource::Catalogue);
+    const IS_OF_ANY_REGION: bool = true;
     type Request = Request;
     type Response = Response;
 
@@ -119,16 +120,16 @@ impl Action for DescribeProductInfo {
             region_set: vec![RegionConf {
                 region_id: region.name.clone(),
                 region_name: place.clone(),
-                region_short_name: place,
-                area: title(&region.zones[0], call.language),
+                region_short_name: place.clone(),
+                area: place,
                 zone_set: zone_set.collect(),
             }],
         })
     }
 }
 
-/// The sizes that are listed; any multiple of 1024 up to the last can be ordered.
-const SIZES_MB: [i64; 9] = [1024, 2048, 4096, 8192, 12288, 16384, 24576, 32768, 65536];
+/// The sizes that are listed, in GB; any whole number of them up to the last can be ordered.
+const SIZES_GB: [i64; 9] = [1, 2, 4, 8, 12, 16, 24, 32, 64];
 
 fn products(call: &Call) -> Vec<ProductConf> {
     let standard = TypeId::all().filter(|type_id| type_id.architecture() == Architecture::Standard);
@@ -148,8 +149,8 @@ fn product(type_id: TypeId, pay: BillingMode) -> ProductConf {
         saleout: false,
         engine: engine.to_string(),
         version,
-        total_size: SIZES_MB.iter().map(ToString::to_string).collect(),
-        shard_size: SIZES_MB.iter().map(ToString::to_string).collect(),
+        total_size: SIZES_GB.iter().map(ToString::to_string).collect(),
+        shard_size: SIZES_GB.iter().map(ToString::to_string).collect(),
         replica_num: (0..=5).map(|n| n.to_string()).collect(),
         shard_num: vec!["1".into()],
         pay_mode: pay.number().to_string(),

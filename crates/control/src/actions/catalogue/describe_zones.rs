@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Resource};
 use crate::action::{Action, Api, Call, Language, REGION};
-use crate::errors::Answer;
+use crate::errors::{Answer, excerpt};
 use crate::settings::Zone;
 
 /// For which product.
@@ -69,10 +69,11 @@ impl Action for DescribeZones {
 
     async fn call(call: &Call, request: Request) -> Answer<Response> {
         if request.product != "redis" {
+            let product = excerpt(&request.product);
             return Err(ApiError::new(
                 code::InvalidParameterValue,
-                format!("The parameter `Product` names a product that is not here: {}. It is redis.", request.product),
-                format!("参数 `Product` 的产品不存在：{}，应为 redis。", request.product),
+                format!("The parameter `Product` names a product that is not here: {product}. It is redis."),
+                format!("参数 `Product` 的产品不存在：{product}，应为 redis。"),
             )
             .into());
         }

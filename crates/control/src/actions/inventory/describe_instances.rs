@@ -174,9 +174,25 @@ fn read_filter(call: &Call, request: Request) -> Answer<Select> {
             filter.and_in("subnet", subnets);
         }
     }
-    let keys = listed(request.search_keys).unwrap_or_default();
-    if keys.len() > MOST_KEYS {
-        return Err(bad_value("SearchKeys", "100 keys at the most", "最多100个"));
+    let mut keys = listed(request.search_keys).unwrap_or_default();
+    // Every name holds an empty text.
+    keys.retain(|key| !key.is_empty());
+    let tag_keys = listed(request.tag_keys).unwrap_or_default();
+    let tags = request.instance_tags.unwrap_or_default();
+    for (name, count) in [("SearchKeys", keys.len()), ("TagKeys", tag_keys.len()), ("InstanceTags", tags.len())] {
+        if count > MOST_KEYS {
+            return Err(bad_value(name, "100 of them at the most", "最多100个"));
+        }
+    }
+    let longest = |texts: &mut dyn Iterator<Item = &String>| texts.map(String::len).max().unwrap_or(0);
+    for (name, length) in [
+        ("SearchKey", longest(&mut request.search_key.iter())),
+        ("SearchKeys", longest(&mut keys.iter())),
+        ("InstanceName", longest(&mut request.instance_name.iter())),
+    ] {
+        if length > LONGEST_KEY {
+            return Err(bad_value(name, "it may have 1024 bytes at the most", "最多1024字节"));
+        }
     }
     for keys in [request.search_key.filter(|text| !text.is_empty()).into_iter().collect(), keys] {
         if !keys.is_empty() {
@@ -216,14 +232,14 @@ fn read_filter(call: &Call, request: Request) -> Answer<Select> {
         Some("1m") => filter.and("1 = $", 0),
         Some(_) => return Err(bad_value("MonitorVersion", "it is 1m or 5s", "须为 1m 或 5s")),
     }
-    for tag in request.instance_tags.unwrap_or_default() {
+    for tag in tags {
         // One argument for both, with a mark between that neither can hold: NUL is refused, this is all but that.
         let pair = format!("{}\u{1}{}", tag.tag_key, tag.tag_value);
         let has = "exists (select 1 from tag where tag.instance = instance.id and tag.key || '\u{1}' || tag.value = $)";
         filter.and(has, pair);
     }
-    if let Some(keys) = listed(request.tag_keys) {
-        filter.and_any("exists (select 1 from tag where tag.instance = instance.id and tag.key = $)", keys);
+    if !tag_keys.is_empty() {
+        filter.and_any("exists (select 1 from tag where tag.instance = instance.id and tag.key = $)", tag_keys);
     }
     if let Some(versions) = listed(request.product_versions) {
         filter.and_in("product_version", versions);
@@ -239,6 +255,9 @@ fn read_filter(call: &Call, request: Request) -> Answer<Select> {
 
 /// The condition is written out for each key.
 const MOST_KEYS: usize = 100;
+
+/// No name, id or address is longer, and a store's patterns have a limit.
+const LONGEST_KEY: usize = 1024;
 
 fn add_type_filters(
     filter: &mut Select,

@@ -183,7 +183,8 @@ impl Flow for CreateInstance {
             match end {
                 End::Done => set_status(tx, &id, InstanceStatus::Idle),
                 End::Undone { .. } => ledger::delete_instance(tx, &id),
-                // Something of it is left on the host: it stays visible, to be cleaned up by hand.
+                // Something of it is left on the host. It shows as to be deleted, and the keeper of the recycle bin
+                // goes on trying to.
                 End::Stuck { .. } => {
                     ledger::set_closed(tx, &id, Some((now, now)))?;
                     set_status(tx, &id, InstanceStatus::ToBeDeleted)

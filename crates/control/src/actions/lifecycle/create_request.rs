@@ -257,7 +257,13 @@ fn read_type(cx: &FlowCx, number: u64) -> Answer<TypeId> {
         ));
     };
     if type_id.architecture() == Architecture::Cluster {
-        return Err(not_built("TypeId"));
+        return Err(ApiError::new(
+            code::UnsupportedOperation,
+            "The value of the parameter `TypeId` means the cluster architecture, which is not supported yet; the standard \
+             architecture has 2, 6, 8, 15, 17, 19 and 21.",
+            "参数 `TypeId` 对应集群架构，暂不支持；标准架构的取值为2、6、8、15、17、19、21。",
+        )
+        .into());
     }
     if can_run(cx, type_id) {
         return Ok(type_id);
@@ -409,6 +415,10 @@ fn read_tags(tags: Vec<ResourceTag>) -> Answer<Vec<(String, String)>> {
     let mut read: Vec<(String, String)> = Vec::new();
     for (index, tag) in tags.into_iter().enumerate() {
         let key = format!("ResourceTags.{index}.TagKey");
+        let has_control = |text: &str| text.chars().any(char::is_control);
+        if has_control(&tag.tag_key) || has_control(&tag.tag_value) {
+            return Err(bad_value(&key, "a tag has no control characters", "标签不能包含控制字符"));
+        }
         if tag.tag_key.is_empty() || tag.tag_key.chars().count() > 127 || tag.tag_value.chars().count() > 255 {
             return Err(bad_value(
                 &key,

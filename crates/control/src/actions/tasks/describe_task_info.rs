@@ -50,7 +50,7 @@ impl Action for DescribeTaskInfo {
         };
         let Some(task) = found.filter(|task| task.account == call.caller.account) else {
             return Err(ApiError::new(
-                code::InvalidParameter,
+                code::InvalidParameterInvalidParameter,
                 format!("The parameter `TaskId` names no task of this account: {}.", request.task_id),
                 format!("参数 `TaskId` 对应的任务不存在：{}。", request.task_id),
             )
