@@ -5,6 +5,7 @@
 //! again without any record ([`processes_below`]); a person's shell that happens to stand in such a folder has an
 //! environment, and is never touched.
 
+use crate::local::recorded_below;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -204,7 +205,11 @@ pub fn end_all(dir: &Path, grace: Duration) -> io::Result<usize> {
     let mut ended = 0;
     let mut grace = grace;
     for _ in 0..10 {
-        let processes = processes_below(dir)?;
+        let mut processes = processes_below(dir)?;
+        // An engine that is a script may have an environment by now; its record names it all the same.
+        processes.extend(
+            recorded_below(dir)?.into_iter().filter(|process| !processes.contains(process)).collect::<Vec<_>>(),
+        );
         if processes.is_empty() {
             return Ok(ended);
         }
@@ -281,9 +286,25 @@ static SETSID: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 fn has_empty_environment(pid: i32) -> io::Result<bool> {
-    let first = unless_gone(fs::File::open(format!("/proc/{pid}/environ")).and_then(|mut file| file.read(&mut [0])))?;
-    Ok(first == Some(0))
+    let is_empty = |name: &str| {
+        let file = fs::File::open(format!("/proc/{pid}/{name}"));
+        unless_gone(file.and_then(|mut file| file.read(&mut [0]))).map(|read| read == Some(0))
+    };
+    for _ in 0..LOOKS {
+        if !is_empty("environ")? {
+            return Ok(false);
+        }
+        // A process that becomes another program has neither arguments nor environment for a moment, whoever's it is.
+        if !is_empty("cmdline")? {
+            return is_empty("environ");
+        }
+        std::thread::yield_now();
+    }
+    Ok(false)
 }
+
+/// How often a process without arguments is looked at again; one that keeps having none is a zombie, or none of ours.
+const LOOKS: usize = 1_000;
 
 /// What is read of a process in /proc: it may go while it is looked at, and another user's is none of ours.
 pub(crate) fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {

@@ -37,7 +37,7 @@ use self::engines::Engines;
 use self::fence::Fence;
 use self::folder::{NodeFolder, Record};
 use self::listen::Listening;
-use crate::process::spawn_detached;
+use crate::process::{ProcessRef, spawn_detached};
 use crate::{Engine, NodeEvent, NodeState, Runtime, RuntimeError, Usage};
 
 /// How long a node gets to listen. It does so before it loads its data, so this is long.
@@ -131,6 +131,19 @@ impl Runtime for LocalRuntime {
     fn usage(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Usage>, RuntimeError>> {
         self.on_host(move |host| host.usage(&node).doing(|| format!("measure node {node}")))
     }
+}
+
+/// The processes that the nodes of a data folder run as, or of one node's own folder, by their records.
+pub(crate) fn recorded_below(dir: &Path) -> io::Result<Vec<ProcessRef>> {
+    let nodes = dir.join("nodes");
+    if !nodes.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut running = Vec::new();
+    for node in folder::nodes_in(&nodes)? {
+        running.extend(NodeFolder::of(&nodes, &node).running()?.map(|record| record.process));
+    }
+    Ok(running)
 }
 
 struct Host {

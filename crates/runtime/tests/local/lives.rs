@@ -101,6 +101,22 @@ async fn a_node_that_has_lost_its_data_is_not_started_empty() {
     runtime.ensure(next).await.unwrap();
 }
 
+/// A shell exports variables of its own to what it runs.
+#[tokio::test]
+async fn an_engine_behind_a_script_is_ended_with_the_others() {
+    let folder = Folder::new();
+    let script = folder.path().join("engine.sh");
+    fs::write(&script, "#!/bin/sh\nexport SOME=thing\nexec redis-server \"$@\"\n").unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let search = runtime::EngineSearch { folders: vec![], programs: vec![script] };
+    let runtime = runtime::LocalRuntime::open(folder.path().to_owned(), search).unwrap();
+    runtime.ensure(spec(1, 1)).await.unwrap();
+    let path = folder.path().to_owned();
+    let ended = tokio::task::spawn_blocking(move || runtime::process::end_all(&path, std::time::Duration::ZERO));
+    assert_eq!(ended.await.unwrap().unwrap(), 1);
+    assert_eq!(runtime.list().await.unwrap(), []);
+}
+
 #[tokio::test]
 async fn a_removed_node_leaves_nothing_and_does_not_come_back() {
     let folder = Folder::new();
