@@ -21,7 +21,8 @@ pub(crate) struct DataFolder {
 
 /// The file that the server locks; it holds the server's process number for `opencrs stop`.
 const LOCK: &str = "server.lock";
-const ROOT_KEY: &str = "root-key.toml";
+/// The file of the root key pair.
+pub(crate) const ROOT_KEY: &str = "root-key.toml";
 const SEALING_KEY: &str = "sealing.key";
 
 impl DataFolder {

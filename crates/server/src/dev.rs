@@ -31,10 +31,12 @@ pub fn run(config: &Config, crash_at: Option<&str>) -> anyhow::Result<()> {
         config.get("secret_id"),
         config.get("secret_key")
     );
-    let what = "opencrs dev: everything is gone when this ends";
+    let settings = config.settings()?;
+    let what = format!("opencrs dev, owner {}", settings.owner.uin);
+    let greet = |addr, _: &_, _| lines_to_paste(&settings, addr, &keys, &what, "Everything is gone when this ends.");
     let served = on_tokio(async {
         let stop = stop_signal()?;
-        serve(config, &data, crash_at, |addr, _, _| lines_to_paste(addr, &keys, what), stop).await
+        serve(config, &data, crash_at, greet, stop).await
     });
     // Only now does nothing of this process start nodes any more. The end of its input is what the reaper waits for.
     drop(data);

@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api::{Api, RootKeys, handle};
 use crate::config::Config;
 use crate::crash::CrashPoint;
-use crate::data_folder::{DataFolder, RootKey};
+use crate::data_folder::{DataFolder, ROOT_KEY, RootKey};
 use crate::gateway_process::GatewayProcess;
 use crate::wire;
 
@@ -37,7 +37,8 @@ pub fn run(config: &Config, crash_at: Option<&str>) -> anyhow::Result<()> {
     raise_file_limit();
     // Given back only when nothing of this process acts on nodes any more.
     let data = DataFolder::take(&config.data())?;
-    let greet = |addr, key: &RootKey, is_new| greeting(data.path(), addr, key, is_new);
+    let settings = config.settings()?;
+    let greet = |addr, key: &RootKey, is_new| greeting(data.path(), &settings, addr, key, is_new);
     on_tokio(async {
         let stop = stop_signal()?;
         serve(config, &data, crash_at, greet, stop).await
@@ -216,25 +217,31 @@ pub fn say(text: &str) {
     println!("{text}");
 }
 
-fn greeting(data: &Path, addr: SocketAddr, key: &RootKey, is_new: bool) -> String {
-    let shown = if is_new {
-        format!("  export TENCENTCLOUD_SECRET_ID={}\n  export TENCENTCLOUD_SECRET_KEY={}", key.id, key.key.expose())
+fn greeting(data: &Path, settings: &Settings, addr: SocketAddr, key: &RootKey, is_new: bool) -> String {
+    let id = format!("  export TENCENTCLOUD_SECRET_ID={}\n", key.id);
+    // Shown once. Later a line to paste would only overwrite a key that is right.
+    let secret = if is_new {
+        format!("  export TENCENTCLOUD_SECRET_KEY={}", key.key.expose())
     } else {
-        format!("  export TENCENTCLOUD_SECRET_ID={}\n  export TENCENTCLOUD_SECRET_KEY=...   # as before", key.id)
+        format!("  # the SecretKey is OPENCRS_SECRET_KEY, or stands in {}", data.join(ROOT_KEY).display())
     };
-    lines_to_paste(addr, &shown, &format!("opencrs serve, data in {}", data.display()))
+    let what = format!("opencrs serve, owner {}, data in {}", settings.owner.uin, data.display());
+    let end = format!("Ctrl-C ends the server alone; `opencrs stop --data {}` ends the instances too.", data.display());
+    lines_to_paste(settings, addr, &(id + &secret), &what, &end)
 }
 
 /// What is said at the start: the address in a line of its own first, then lines to paste.
-pub(crate) fn lines_to_paste(addr: SocketAddr, keys: &str, what: &str) -> String {
+pub(crate) fn lines_to_paste(settings: &Settings, addr: SocketAddr, keys: &str, what: &str, end: &str) -> String {
+    let region = &settings.region.name;
     format!(
         "listening on http://{addr}\n\n\
          {what}\n\
          {keys}\n  \
-           export TENCENTCLOUD_REGION=ap-guangzhou\n  \
+           export TENCENTCLOUD_REGION={region}\n  \
            tccli redis CreateInstances --endpoint http://{addr} --TypeId 17 --MemSize 1024 --GoodsNum 1 --Period 1 \\\n    \
              --BillingMode 0 --RedisReplicasNum 1 --Password Passw0rd-1\n  \
-           tccli redis DescribeInstances --endpoint http://{addr}\n  \
-           tccli redis DescribeTaskList --endpoint http://{addr}\n"
+           tccli redis DescribeInstances --endpoint http://{addr}   # then: redis-cli -h WanIp -a Passw0rd-1\n  \
+           tccli redis DescribeTaskList --endpoint http://{addr}\n\
+         {end}\n"
     )
 }
