@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::ensure;
 use flow::{Clock, Cursor, End, Entry, Journal, SystemClock};
 use ledger::{Instance, Ledger, NewTask, Write, claim_tasks, insert_instance, open_task};
 use model::{BillingMode, EngineVersion, InstanceId, InstanceStatus, TypeId, Vip};
@@ -31,13 +32,20 @@ pub(crate) async fn run(table: &mut Table) -> anyhow::Result<()> {
     let body = folder.path().join("answer.json");
     let mut connection = Connection::open(service.addr).await?;
     let request = signed(service.addr, "DescribeTaskList", &ask);
-    std::fs::write(&body, connection.ask(&request).await?)?;
+    let answer = connection.ask(&request).await?;
+    // What is measured is an answer with its rows, and no refusal.
+    let rows = serde_json::from_slice::<serde_json::Value>(answer)?["Response"]["Tasks"].as_array().map(Vec::len);
+    ensure!(rows == Some(20), "the answer has {rows:?} rows: {}", String::from_utf8_lossy(answer));
+    std::fs::write(&body, answer)?;
+    let length = answer.len();
     let bare = Bare::start(&body)?;
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        theirs.push(load(bare.addr, signed(bare.addr, "DescribeTaskList", &ask), CONNECTIONS, ROUND).await?);
-        ours.push(load(service.addr, signed(service.addr, "DescribeTaskList", &ask), CONNECTIONS, ROUND).await?);
+        theirs.push(load(bare.addr, signed(bare.addr, "DescribeTaskList", &ask), CONNECTIONS, ROUND, length).await?);
+        ours.push(
+            load(service.addr, signed(service.addr, "DescribeTaskList", &ask), CONNECTIONS, ROUND, length).await?,
+        );
     }
     let rate = median(&ours, |seen| seen.per_second) / median(&theirs, |seen| seen.per_second);
     let tail = median(&ours, |seen| seen.p99.as_secs_f64()) / median(&theirs, |seen| seen.p99.as_secs_f64());

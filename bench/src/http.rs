@@ -96,12 +96,14 @@ pub(crate) struct Seen {
     pub(crate) p99: Duration,
 }
 
-/// Sends the same request over so many connections, each as soon as it has its answer.
+/// Sends the same request over so many connections, each as soon as it has its answer. An answer whose body is not
+/// `length` bytes long is not what was to be measured, and an error.
 pub(crate) async fn load(
     addr: SocketAddr,
     request: Vec<u8>,
     connections: usize,
     span: Duration,
+    length: usize,
 ) -> anyhow::Result<Seen> {
     let mut loops = JoinSet::new();
     let begin = Instant::now();
@@ -112,7 +114,8 @@ pub(crate) async fn load(
             let mut times = Vec::new();
             while begin.elapsed() < span {
                 let sent = Instant::now();
-                connection.exchange(&request).await?;
+                let body = connection.exchange(&request).await?;
+                ensure!(connection.buffer.len() - body == length, "another answer came than was to be measured");
                 times.push(sent.elapsed());
             }
             anyhow::Ok(times)
