@@ -10,7 +10,9 @@ use model::{EngineVersion, Epoch, GatewayReport, InstanceId, NodeId, NodeRole};
 use runtime::RuntimeError;
 
 use crate::cx::FlowCx;
+use crate::errors::Answer;
 use crate::nodes::{NodeError, Peer};
+use crate::placement::{Pools, choose_node_addr};
 use crate::seal::NotOurs;
 use crate::spec;
 
@@ -31,6 +33,8 @@ pub(crate) enum FleetError {
     Ledger(#[from] ledger::Error),
     #[error("the gateway: {0}")]
     Gateway(String),
+    #[error("no place for the node: {0}")]
+    Placement(String),
     #[error("node {0} is not wanted any more")]
     NotWanted(NodeId),
     #[error("node {0} ended before it served")]
@@ -78,10 +82,20 @@ impl Up {
 }
 
 /// Sees to it that a node runs as the ledger wants it, and serves. A start that has been seen up and is not any more is
-/// followed by one under a new epoch.
+/// followed by one under a new epoch; a node whose port somebody else has by now gets another one.
 pub(crate) async fn start_node(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     let (mut instance, mut nodes, mut node) = load_node(cx, id)?;
-    if node.observed_epoch == Some(node.epoch) && !runs_now(cx, &node).await? {
+    if node.runs && has_lost_port(cx, &node).await? {
+        tracing::warn!(node = %node.id, addr = %node.addr, "somebody else has the node's port; it moves to another");
+        let (id, epoch, pools) = (node.id.clone(), node.epoch, Pools::of(cx));
+        let moved = cx.ledger.write(move |tx| -> Answer<()> {
+            let addr = choose_node_addr(&pools, tx)?;
+            Ok(ledger::move_node(tx, &id, epoch, addr)?)
+        });
+        moved.await.map_err(|fault| FleetError::Placement(fault.to_string()))?;
+        cx.wake.routes.notify_one();
+        (instance, nodes, node) = load_node(cx, &node.id)?;
+    } else if node.observed_epoch == Some(node.epoch) && !runs_now(cx, &node).await? {
         let (id, ended) = (node.id.clone(), node.epoch);
         cx.ledger.write(move |tx| ledger::next_epoch(tx, &id, ended)).await?;
         cx.wake.routes.notify_one();
@@ -106,6 +120,38 @@ fn load_node(cx: &FlowCx, id: &NodeId) -> Result<(Instance, Vec<Node>, Node), Fl
 async fn runs_now(cx: &FlowCx, node: &Node) -> Result<bool, FleetError> {
     let running = cx.runtime.list().await?;
     Ok(running.iter().any(|state| state.node == node.id && state.epoch == node.epoch))
+}
+
+/// Whether a node that does not run could not listen where it should. Looked at twice: one that is just being started
+/// listens before it is known to run.
+async fn has_lost_port(cx: &FlowCx, node: &Node) -> Result<bool, FleetError> {
+    for _ in 0..2 {
+        if (cx.is_bindable)(node.addr.0) || node_runs(cx, node).await? {
+            return Ok(false);
+        }
+        cx.clock.sleep(Duration::from_millis(30)).await;
+    }
+    Ok(true)
+}
+
+/// Whether it runs under any epoch.
+async fn node_runs(cx: &FlowCx, node: &Node) -> Result<bool, FleetError> {
+    Ok(cx.runtime.list().await?.iter().any(|state| state.node == node.id))
+}
+
+/// Makes replicas that run follow the primary where it is now, in case it has moved. One that can't be asked is asked
+/// when it is back.
+pub(crate) async fn follow_primary(cx: &FlowCx, id: &NodeId) -> Result<(), FleetError> {
+    let (instance, nodes, _) = load_node(cx, id)?;
+    let Some(primary) = nodes.iter().find(|node| node.role == NodeRole::Primary) else { return Ok(()) };
+    for replica in nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && node.observed_up) {
+        let peer = spec::peer(&cx.sealer, &instance, replica)?;
+        let Ok(seen) = cx.nodes.replication(&peer).await else { continue };
+        if seen.upstream != Some(primary.addr) {
+            cx.nodes.follow(&peer, primary.addr).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits for an answer, which may take long while much data is loaded; but not for one that can't come any more.

@@ -1,13 +1,29 @@
 //! Where things go: customers' addresses, nodes' ports, and whether the host has memory left.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use ledger::{Tx, count_on, node_addr_is_taken, promised_memory_mb, vip_is_taken};
 use model::{ApiError, NodeAddr, Vip, code};
 
 use crate::cx::FlowCx;
 use crate::errors::{Answer, bad_value};
-use crate::settings::VipPool;
+use crate::settings::{Settings, VipPool};
+
+/// Where addresses and ports come from.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    settings: Arc<Settings>,
+    /// Where this service begins in them.
+    offset: u64,
+    is_bindable: fn(SocketAddr) -> bool,
+}
+
+impl Pools {
+    pub(crate) fn of(cx: &FlowCx) -> Self {
+        Pools { settings: cx.settings.clone(), offset: cx.pool_offset, is_bindable: cx.is_bindable }
+    }
+}
 
 /// A quarter on top of an instance's memory is set aside for what the engine needs besides: the copies that a fork
 /// makes, replication buffers, clients' buffers.
@@ -18,10 +34,10 @@ const MOST_TRIES: u64 = 5_000;
 
 /// Chooses an address for customers: nobody's, and free on this host. A later address is preferred to one that was
 /// given back, so that a client with an old one does not meet a stranger's instance.
-pub(crate) fn choose_vip(cx: &FlowCx, tx: &mut dyn Tx, port: Option<u16>) -> Answer<Vip> {
-    if let (VipPool::Ports { ip, .. }, Some(port)) = (&cx.settings.vips, port) {
+pub(crate) fn choose_vip(pools: &Pools, tx: &mut dyn Tx, port: Option<u16>) -> Answer<Vip> {
+    if let (VipPool::Ports { ip, .. }, Some(port)) = (&pools.settings.vips, port) {
         let vip = Vip(SocketAddr::new(*ip, port));
-        if vip_is_taken(tx.reader(), vip)? || !(cx.is_bindable)(vip.0) {
+        if vip_is_taken(tx.reader(), vip)? || !(pools.is_bindable)(vip.0) {
             return Err(bad_value(
                 "VPort",
                 "the port is in use; choose another or leave it out",
@@ -30,11 +46,11 @@ pub(crate) fn choose_vip(cx: &FlowCx, tx: &mut dyn Tx, port: Option<u16>) -> Ans
         }
         return Ok(vip);
     }
-    let pool = &cx.settings.vips;
+    let pool = &pools.settings.vips;
     for _ in 0..MOST_TRIES.min(pool.len()) {
         let nth = u64::try_from(count_on(tx, "vip", 1)?).unwrap_or(0);
-        let vip = Vip(pool.address(cx.pool_offset.wrapping_add(nth), port.unwrap_or(DEFAULT_PORT)));
-        if !vip_is_taken(tx.reader(), vip)? && (cx.is_bindable)(vip.0) {
+        let vip = Vip(pool.address(pools.offset.wrapping_add(nth), port.unwrap_or(DEFAULT_PORT)));
+        if !vip_is_taken(tx.reader(), vip)? && (pools.is_bindable)(vip.0) {
             return Ok(vip);
         }
     }
@@ -50,14 +66,14 @@ pub(crate) fn choose_vip(cx: &FlowCx, tx: &mut dyn Tx, port: Option<u16>) -> Ans
 pub(crate) const DEFAULT_PORT: u16 = 6379;
 
 /// Chooses where a node will listen.
-pub(crate) fn choose_node_addr(cx: &FlowCx, tx: &mut dyn Tx) -> Answer<NodeAddr> {
-    let ports = &cx.settings.node_ports;
+pub(crate) fn choose_node_addr(pools: &Pools, tx: &mut dyn Tx) -> Answer<NodeAddr> {
+    let ports = &pools.settings.node_ports;
     let span = u64::from(ports.end() - ports.start()) + 1;
     for _ in 0..MOST_TRIES.min(span) {
-        let nth = cx.pool_offset.wrapping_add(u64::try_from(count_on(tx, "node_port", 1)?).unwrap_or(0));
+        let nth = pools.offset.wrapping_add(u64::try_from(count_on(tx, "node_port", 1)?).unwrap_or(0));
         let port = ports.start() + u16::try_from(nth % span).unwrap_or(0);
         let addr = NodeAddr(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
-        if !node_addr_is_taken(tx.reader(), addr)? && (cx.is_bindable)(addr.0) {
+        if !node_addr_is_taken(tx.reader(), addr)? && (pools.is_bindable)(addr.0) {
             return Ok(addr);
         }
     }

@@ -119,6 +119,15 @@ pub fn next_epoch(tx: &mut dyn Tx, node: &NodeId, ended: Epoch) -> Result<bool> 
     Ok(changed == 1)
 }
 
+/// Gives a node another address, and the epoch of its next start, if it still has the one given.
+pub fn move_node(tx: &mut dyn Tx, node: &NodeId, epoch: Epoch, addr: NodeAddr) -> Result<()> {
+    tx.exec(
+        "update node set address = $3, port = $4, epoch = epoch + 1, observed_up = 0 where id = $1 and epoch = $2",
+        args![node, epoch, addr.0.ip().to_string(), i64::from(addr.0.port())],
+    )?;
+    routes_changed(tx)
+}
+
 /// Notes what was seen of a node; what an older epoch says is dropped.
 pub fn observe(tx: &mut dyn Tx, node: &NodeId, epoch: Epoch, up: bool, version: Option<EngineVersion>) -> Result<()> {
     tx.exec(

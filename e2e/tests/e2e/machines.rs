@@ -52,6 +52,36 @@ fn everything_comes_back_after_opencrs_stop() {
     });
 }
 
+/// The ports of the engines, as the records of their processes name them.
+fn engine_ports(service: &Service) -> Vec<u16> {
+    let folders = fs::read_dir(service.data().join("nodes")).expect("the nodes");
+    let records = folders.map(|folder| fs::read(folder.expect("a node").path().join("node.json")).expect("a record"));
+    let addr = |record: Vec<u8>| serde_json::from_slice::<Value>(&record).expect("JSON")["addr"].to_string();
+    records
+        .map(|record| addr(record).trim_matches('"').rsplit(':').next().expect("a port").parse().expect("a port"))
+        .collect()
+}
+
+#[test]
+fn engines_whose_ports_others_have_meanwhile_come_back_on_other_ports() {
+    let mut service = Service::start();
+    let mut client = Client::python(&service);
+    let instance = Instance::create_with(&mut client, json!({ "RedisReplicasNum": 1 }));
+    instance.run::<()>(&["SET", "name", "kept"]).expect("SET");
+    let ports = engine_ports(&service);
+    assert_eq!(ports.len(), 2);
+    service.stop();
+    let others: Vec<_> = ports.iter().map(|port| TcpListener::bind(("127.0.0.1", *port)).expect("the port")).collect();
+    service.resume();
+    let back = wait_for("the data to be back", || instance.run::<String>(&["GET", "name"]).ok());
+    assert_eq!(back, "kept");
+    wait_for("the replica to follow", || {
+        let info = instance.run::<String>(&["INFO", "replication"]).ok()?;
+        info.contains("slave0:").then_some(()).filter(|()| info.contains("state=online"))
+    });
+    drop(others);
+}
+
 #[test]
 fn everything_comes_back_after_a_power_cut() {
     check_a_restart(|service| {

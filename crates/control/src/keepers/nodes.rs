@@ -83,7 +83,10 @@ async fn bring_back(cx: &FlowCx, node: &NodeId) {
     loop {
         let error = match fleet::start_node(cx, node).await {
             Ok(up) => match cx.ledger.write(move |tx| up.note_now(tx)).await {
-                Ok(()) => return,
+                Ok(()) => match fleet::follow_primary(cx, node).await {
+                    Ok(()) | Err(FleetError::NotWanted(_)) => return,
+                    Err(error) => error,
+                },
                 Err(error) => FleetError::Ledger(error),
             },
             Err(FleetError::NotWanted(_)) => return,

@@ -12,7 +12,7 @@ use crate::access::{Access, Caller, Resource};
 use crate::action::{Action, Call, open_task};
 use crate::cx::FlowCx;
 use crate::errors::Answer;
-use crate::placement::{check_memory, choose_node_addr, choose_vip};
+use crate::placement::{Pools, check_memory, choose_node_addr, choose_vip};
 use crate::spec::purpose;
 use crate::{fleet, network, when};
 
@@ -96,7 +96,7 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
         zone: order.zone,
         vpc: network::default_vpc(region),
         subnet: region.zone(order.zone).map(network::default_subnet).unwrap_or_default(),
-        vip: choose_vip(cx, tx, order.port)?,
+        vip: choose_vip(&Pools::of(cx), tx, order.port)?,
         is_open: false,
         status: InstanceStatus::Creating,
         shows_node_set: order.shows_node_set,
@@ -126,7 +126,7 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
             group: number,
             role,
             zone,
-            addr: choose_node_addr(cx, tx)?,
+            addr: choose_node_addr(&Pools::of(cx), tx)?,
             epoch: Epoch(1),
             runs: true,
             observed_epoch: None,
