@@ -45,6 +45,8 @@ fn command() -> Command {
 }
 
 fn run(matches: ArgMatches) -> anyhow::Result<()> {
+    // What is written is for the owner alone, by this process and by those that it starts, whoever made the folder.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let (name, matches) = matches.subcommand().context("a subcommand is needed")?;
     let data = || PathBuf::from(matches.get_one::<String>("data").map_or("", String::as_str));
     let read = |defaults| Config::read(matches, std::env::vars_os(), defaults);

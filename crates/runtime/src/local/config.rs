@@ -65,6 +65,9 @@ pub(super) fn render(spec: &NodeSpec, engine: Engine) -> io::Result<String> {
     config.line("replica-announce-port", [addr.port()]);
     if engine.kind == EngineKind::Valkey || engine.version.major >= 7 {
         config.line("enable-debug-command", ["local"]);
+        // On a full disk a replica would else end itself at the next write; what its file then lacks, it gets from its
+        // primary when it starts.
+        config.line("replica-ignore-disk-write-errors", ["yes"]);
     }
     config.line("masteruser", [&spec.admin_name]);
     config.line("masterauth", [spec.admin_password.expose()]);
