@@ -7,6 +7,7 @@ mod crash;
 mod data_folder;
 mod dev;
 mod gateway_process;
+mod listener;
 mod serve;
 mod stop;
 pub mod wire;

@@ -10,7 +10,6 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get};
-use axum::serve::ListenerExt;
 use control::{Answers, FlowCx, Random, RateLimits, RedisNodes, Sealer, Settings, Wake, keepers};
 use flow::harness::{NoProbe, Probe};
 use flow::{Clock, SystemClock};
@@ -26,6 +25,7 @@ use crate::config::Config;
 use crate::crash::CrashPoint;
 use crate::data_folder::{DataFolder, ROOT_KEY, RootKey};
 use crate::gateway_process::GatewayProcess;
+use crate::listener::ApiListener;
 use crate::wire;
 
 /// How long requests that are being answered may take when the server ends.
@@ -178,13 +178,8 @@ async fn answer_requests(
         .route("/console", any(|| async { (StatusCode::NOT_FOUND, "there is no console yet\n") }))
         .fallback(handle)
         .with_state(api);
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection can't be set to send at once");
-        }
-    });
     let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+    let serving = axum::serve(ApiListener(listener), router).with_graceful_shutdown(async {
         stop.await;
         // Nobody listens any more only where serving has failed.
         let _ = stopping.send(());

@@ -185,6 +185,25 @@ fn a_dev_service_that_ends_takes_its_data_with_it() {
     assert_eq!(fs::read_dir(service.data()).expect("its folder").count(), 0);
 }
 
+/// What no HTTP library takes is refused as everything else is.
+#[test]
+fn a_request_that_is_too_large_to_be_read_is_answered_in_the_usual_form() {
+    let service = Service::start();
+    let target = format!("GET /?a={} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(70_000));
+    let headers: String = (0..200).map(|n| format!("X-{n}: 1\r\n")).collect();
+    for request in [target, format!("GET / HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")] {
+        let mut connection = TcpStream::connect(service.address()).expect("connect");
+        connection.write_all(request.as_bytes()).expect("ask");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("read the answer");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("application/json\r\n"), "{answer}");
+        let body = answer.split("\r\n\r\n").nth(1).expect("a body");
+        let body: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(body["Response"]["Error"]["Code"], "RequestSizeLimitExceeded");
+        assert!(body["Response"]["RequestId"].is_string());
+    }
+}
+
 #[test]
 fn a_service_says_that_it_serves() {
     let service = Service::start();
