@@ -6,7 +6,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{Error, Result};
 
-const ON_SQLITE: &[&str] = &[include_str!("migrations/sqlite/0001_spine.sql")];
+const ON_SQLITE: &[&str] =
+    &[include_str!("migrations/sqlite/0001_spine.sql"), include_str!("migrations/sqlite/0002_plans.sql")];
 
 pub(crate) fn run_on_sqlite(file: &Path) -> Result<()> {
     let mut connection = Connection::open(file)?;

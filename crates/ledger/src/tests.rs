@@ -255,3 +255,21 @@ async fn a_ledger_of_a_newer_binary_is_refused() {
     let refused = Ledger::sqlite(&folder.path().join("ledger.db"));
     assert!(matches!(refused, Err(Error::TooNew { found: 99, .. })));
 }
+
+/// A count that looks at rows, or at the tasks of other instances, would grow with the history.
+#[tokio::test]
+async fn the_tasks_of_an_instance_are_counted_and_paged_by_its_index_alone() {
+    let (_folder, ledger) = fresh();
+    let fits = "account = $1 and instance = $2 and started_at >= $3 and started_at < $4";
+    for (query, wanted) in [
+        (format!("select count(*) from task where {fits}"), "USING COVERING INDEX task_by_instance ("),
+        (
+            format!("select message from task where {fits} order by started_at desc, id desc"),
+            "USING INDEX task_by_instance (",
+        ),
+    ] {
+        let plan = ledger.read(|r| r.rows(&format!("explain query plan {query}"), args![7, "crs-1", 1, 2])).unwrap();
+        let plan = format!("{plan:?}");
+        assert!(plan.contains(wanted) && plan.contains("started_at<?") && !plan.contains("TEMP"), "{plan}");
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, mpsc};
 use std::thread::JoinHandle;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags};
 
@@ -36,7 +37,7 @@ impl Sqlite {
             "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;
              pragma wal_autocheckpoint = 4000; pragma journal_size_limit = 67108864;",
         )?;
-        writer.set_prepared_statement_cache_capacity(256);
+        settle(&writer)?;
         let count = std::thread::available_parallelism().map_or(2, usize::from) + 1;
         let readers = (0..count).map(|_| open_reader(file)).collect::<Result<Vec<_>>>()?;
         let (jobs, inbox) = mpsc::channel();
@@ -99,8 +100,16 @@ impl Drop for Sqlite {
 fn open_reader(file: &Path) -> Result<Mutex<Connection>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let reader = Connection::open_with_flags(file, flags)?;
-    reader.set_prepared_statement_cache_capacity(256);
+    settle(&reader)?;
     Ok(Mutex::new(reader))
+}
+
+/// Keeps statements prepared, and their plans whatever the arguments are: because of an index on some rows alone, SQLite
+/// would look at the arguments and plan anew at every run.
+fn settle(connection: &Connection) -> Result<()> {
+    connection.set_prepared_statement_cache_capacity(256);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// The writer's life: takes what has come in, runs it in one transaction, commits, answers.
