@@ -1,6 +1,8 @@
 //! Signed requests, and a load of them: closed loops over connections that are kept.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -96,26 +98,31 @@ pub(crate) struct Seen {
     pub(crate) p99: Duration,
 }
 
-/// Sends the same request over so many connections, each as soon as it has its answer. An answer whose body is not
-/// `length` bytes long is not what was to be measured, and an error.
+/// Sends requests in turn over so many connections, each as soon as it has its answer. An answer that is not one with
+/// rows, or whose body is not `length` bytes long where that is given, is not what was to be measured, and an error.
 pub(crate) async fn load(
     addr: SocketAddr,
-    request: Vec<u8>,
+    requests: Arc<Vec<Vec<u8>>>,
     connections: usize,
     span: Duration,
-    length: usize,
+    length: Option<usize>,
 ) -> anyhow::Result<Seen> {
     let mut loops = JoinSet::new();
+    let turn = Arc::new(AtomicUsize::new(0));
     let begin = Instant::now();
     for _ in 0..connections {
-        let request = request.clone();
+        let (requests, turn) = (requests.clone(), turn.clone());
         loops.spawn(async move {
             let mut connection = Connection::open(addr).await?;
             let mut times = Vec::new();
             while begin.elapsed() < span {
+                let request = &requests[turn.fetch_add(1, Ordering::Relaxed) % requests.len()];
                 let sent = Instant::now();
-                let body = connection.exchange(&request).await?;
-                ensure!(connection.buffer.len() - body == length, "another answer came than was to be measured");
+                let body = connection.exchange(request).await?;
+                let body = &connection.buffer[body..];
+                let fits = body.starts_with(b"{\"Response\":{\"TotalCount\"")
+                    && length.is_none_or(|length| body.len() == length);
+                ensure!(fits, "another answer came than was to be measured: {}", String::from_utf8_lossy(body));
                 times.push(sent.elapsed());
             }
             anyhow::Ok(times)
