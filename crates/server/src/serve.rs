@@ -206,10 +206,11 @@ pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static
     })
 }
 
-/// Says something to whoever started the program.
-#[expect(clippy::print_stdout, reason = "this is for the person at the terminal, and for scripts that wait for it")]
+/// Says something to whoever started the program: a person at a terminal, or a script that waits for it.
 pub fn say(text: &str) {
-    println!("{text}");
+    use std::io::Write;
+    // Nobody listens any more: that is no reason to end.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn greeting(data: &Path, settings: &Settings, addr: SocketAddr, key: &RootKey, is_new: bool) -> String {
