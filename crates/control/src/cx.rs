@@ -30,6 +30,8 @@ pub struct Wake {
     pub tasks: Notify,
     /// The routing table may be another one.
     pub routes: Notify,
+    /// Nodes may have to be started anew.
+    pub nodes: Notify,
 }
 
 /// What flows, keepers and actions act through.

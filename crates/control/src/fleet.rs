@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use flow::StepError;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use ledger::{Instance, Ledger, Node, Tx, Write, observe, write};
-use model::{EngineVersion, Epoch, GatewayReport, InstanceId, NodeId, NodeRole};
+use model::{AclUser, EngineVersion, Epoch, GatewayReport, InstanceId, NodeAddr, NodeId, NodeRole};
 use runtime::RuntimeError;
 
 use crate::cx::FlowCx;
@@ -84,18 +84,19 @@ impl Up {
 /// Sees to it that a node runs as the ledger wants it, and serves. A start that has been seen up and is not any more is
 /// followed by one under a new epoch; a node whose port somebody else has by now gets another one.
 pub(crate) async fn start_node(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
+    match start_where_it_is(cx, id).await {
+        Err(FleetError::Runtime(RuntimeError::PortTaken { node, addr })) => {
+            tracing::warn!(%node, %addr, "somebody else has the node's port; it moves to another");
+            move_node(cx, id, addr).await?;
+            start_where_it_is(cx, id).await
+        }
+        other => other,
+    }
+}
+
+async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     let (mut instance, mut nodes, mut node) = load_node(cx, id)?;
-    if node.runs && has_lost_port(cx, &node).await? {
-        tracing::warn!(node = %node.id, addr = %node.addr, "somebody else has the node's port; it moves to another");
-        let (id, epoch, pools) = (node.id.clone(), node.epoch, Pools::of(cx));
-        let moved = cx.ledger.write(move |tx| -> Answer<()> {
-            let addr = choose_node_addr(&pools, tx)?;
-            Ok(ledger::move_node(tx, &id, epoch, addr)?)
-        });
-        moved.await.map_err(|fault| FleetError::Placement(fault.to_string()))?;
-        cx.wake.routes.notify_one();
-        (instance, nodes, node) = load_node(cx, &node.id)?;
-    } else if node.observed_epoch == Some(node.epoch) && !runs_now(cx, &node).await? {
+    if node.observed_epoch == Some(node.epoch) && !runs_now(cx, &node).await? {
         let (id, ended) = (node.id.clone(), node.epoch);
         cx.ledger.write(move |tx| ledger::next_epoch(tx, &id, ended)).await?;
         cx.wake.routes.notify_one();
@@ -106,8 +107,31 @@ pub(crate) async fn start_node(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetErro
     }
     let spec = spec::node_spec(&cx.sealer, &instance, &nodes, &node)?;
     let state = cx.runtime.ensure(spec).await?;
-    wait_until_serving(cx, &node, &spec::peer(&cx.sealer, &instance, &node)?).await?;
+    let peer = spec::peer(&cx.sealer, &instance, &node)?;
+    wait_until_serving(cx, &node, &peer).await?;
+    // It started with the users of a moment ago, and a change of them passes over nodes that don't run.
+    let (now, _) = load(&cx.ledger, &instance.id)?;
+    if (now.no_auth, &now.password) != (instance.no_auth, &instance.password) {
+        cx.nodes.set_users(&peer, &customers(cx, &now)?).await?;
+    }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
+}
+
+/// Gives a node that can't listen where it should another place.
+async fn move_node(cx: &FlowCx, id: &NodeId, from: NodeAddr) -> Result<(), FleetError> {
+    let (_, _, node) = load_node(cx, id)?;
+    if node.addr != from {
+        return Ok(());
+    }
+    let (pools, id, epoch) = (Pools::of(cx), node.id, node.epoch);
+    let moved = cx.ledger.write(move |tx| -> Answer<()> {
+        let addr = choose_node_addr(&pools, tx)?;
+        Ok(ledger::move_node(tx, &id, epoch, addr)?)
+    });
+    moved.await.map_err(|fault| FleetError::Placement(fault.to_string()))?;
+    cx.wake.routes.notify_one();
+    cx.wake.nodes.notify_one();
+    Ok(())
 }
 
 fn load_node(cx: &FlowCx, id: &NodeId) -> Result<(Instance, Vec<Node>, Node), FleetError> {
@@ -120,38 +144,6 @@ fn load_node(cx: &FlowCx, id: &NodeId) -> Result<(Instance, Vec<Node>, Node), Fl
 async fn runs_now(cx: &FlowCx, node: &Node) -> Result<bool, FleetError> {
     let running = cx.runtime.list().await?;
     Ok(running.iter().any(|state| state.node == node.id && state.epoch == node.epoch))
-}
-
-/// Whether a node that does not run could not listen where it should. Looked at twice: one that is just being started
-/// listens before it is known to run.
-async fn has_lost_port(cx: &FlowCx, node: &Node) -> Result<bool, FleetError> {
-    for _ in 0..2 {
-        if (cx.is_bindable)(node.addr.0) || node_runs(cx, node).await? {
-            return Ok(false);
-        }
-        cx.clock.sleep(Duration::from_millis(30)).await;
-    }
-    Ok(true)
-}
-
-/// Whether it runs under any epoch.
-async fn node_runs(cx: &FlowCx, node: &Node) -> Result<bool, FleetError> {
-    Ok(cx.runtime.list().await?.iter().any(|state| state.node == node.id))
-}
-
-/// Makes replicas that run follow the primary where it is now, in case it has moved. One that can't be asked is asked
-/// when it is back.
-pub(crate) async fn follow_primary(cx: &FlowCx, id: &NodeId) -> Result<(), FleetError> {
-    let (instance, nodes, _) = load_node(cx, id)?;
-    let Some(primary) = nodes.iter().find(|node| node.role == NodeRole::Primary) else { return Ok(()) };
-    for replica in nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && node.observed_up) {
-        let peer = spec::peer(&cx.sealer, &instance, replica)?;
-        let Ok(seen) = cx.nodes.replication(&peer).await else { continue };
-        if seen.upstream != Some(primary.addr) {
-            cx.nodes.follow(&peer, primary.addr).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Waits for an answer, which may take long while much data is loaded; but not for one that can't come any more.
@@ -219,18 +211,24 @@ pub(crate) async fn remove_nodes(cx: &FlowCx, id: &InstanceId) -> Result<(), Fle
     Ok(())
 }
 
-/// Gives the users that the ledger wants to every node.
+/// Gives the users that the ledger wants to every node that runs; one that does not takes them from there when it
+/// starts. All are tried, whatever becomes of one: a password that is changed back must be so wherever it can be.
 pub(crate) async fn apply_users(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
-    let users = spec::users(&cx.sealer, &instance)?;
-    // The service's own user stays as it is: links between nodes are signed in with it.
-    let customers: Vec<_> = users.into_iter().filter(|user| user.name != spec::ADMIN).collect();
-    try_join_all(nodes.iter().filter(|node| node.runs).map(|node| async {
+    let users = customers(cx, &instance)?;
+    let running = cx.runtime.list().await?;
+    let runs = |node: &&Node| node.runs && running.iter().any(|state| state.node == node.id);
+    let applied = join_all(nodes.iter().filter(runs).map(|node| async {
         let peer = spec::peer(&cx.sealer, &instance, node)?;
-        Ok::<(), FleetError>(cx.nodes.set_users(&peer, &customers).await?)
-    }))
-    .await?;
-    Ok(())
+        Ok::<(), FleetError>(cx.nodes.set_users(&peer, &users).await?)
+    }));
+    applied.await.into_iter().collect()
+}
+
+/// The users of customers. The service's own stays as it is: links between nodes are signed in with it.
+fn customers(cx: &FlowCx, instance: &Instance) -> Result<Vec<AclUser>, FleetError> {
+    let users = spec::users(&cx.sealer, instance)?;
+    Ok(users.into_iter().filter(|user| user.name != spec::ADMIN).collect())
 }
 
 /// Puts the ledger's routes in force.

@@ -100,8 +100,9 @@ impl<C: Context> Driver<'_, C> {
         let step = self.steps[index];
         let point = |moment| Point { flow: self.flow.name, step: step.name, phase, moment };
         let undo = phase == Phase::Undo;
-        let began = self.claimed.cursor.since.max(self.taken_at);
-        let left = step.deadline.saturating_sub(self.cx.clock().now().since(began)).max(Duration::from_millis(100));
+        let now = self.cx.clock().now();
+        let began = self.began(&self.claimed.cursor, now);
+        let left = step.deadline.saturating_sub(now.since(began)).max(Duration::from_millis(100));
         if self.probe.at(point(Moment::Before)) == Verdict::Crash {
             return Err(Stopped::Crashed);
         }
@@ -123,6 +124,12 @@ impl<C: Context> Driver<'_, C> {
         }
         self.claimed.state = state;
         Ok(result)
+    }
+
+    /// From when a step's deadline counts: never before this worker took the task, and never in the future, where a
+    /// clock that was set back may put it.
+    fn began(&self, cursor: &Cursor, now: Millis) -> Millis {
+        cursor.since.max(self.taken_at).min(now)
     }
 
     fn passed(&self, cursor: &Cursor, now: Millis, message: String) -> Passed {
@@ -150,7 +157,7 @@ impl<C: Context> Driver<'_, C> {
     }
 
     fn after_failure(&self, index: usize, cursor: &Cursor, now: Millis, error: &StepError) -> (Option<Passed>, Next) {
-        let began = cursor.since.max(self.taken_at);
+        let began = self.began(cursor, now);
         let expired = now.since(began) >= self.steps[index].deadline;
         let past_pivot = self.steps[..index].iter().any(|step| step.pivot);
         let final_now = match (cursor.phase, error) {
@@ -205,8 +212,14 @@ impl<C: Context> Driver<'_, C> {
         });
         let progress = self.progress(&cursor, end.as_ref());
         let writes: Vec<C::Write> = write.into_iter().chain(settled).collect();
-        let entry = Entry { passed, state: self.claimed.state.clone(), cursor: cursor.clone(), progress, end, at };
+        let begins_another = passed.is_some();
+        let mut entry = Entry { passed, state: self.claimed.state.clone(), cursor, progress, end, at };
         loop {
+            // The lease, and the time of the next step, count from when the record can be written.
+            entry.at = self.cx.clock().now();
+            if begins_another {
+                entry.cursor.since = entry.at;
+            }
             match self.journal.append(self.claimed.claim, entry.clone(), writes.clone()).await {
                 Ok(()) => break,
                 Err(JournalError::Fenced) => return Err(Stopped::Fenced),
@@ -216,7 +229,7 @@ impl<C: Context> Driver<'_, C> {
                 }
             }
         }
-        self.claimed.cursor = cursor;
+        self.claimed.cursor = entry.cursor;
         Ok(())
     }
 

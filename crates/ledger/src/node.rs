@@ -119,12 +119,20 @@ pub fn next_epoch(tx: &mut dyn Tx, node: &NodeId, ended: Epoch) -> Result<bool> 
     Ok(changed == 1)
 }
 
-/// Gives a node another address, and the epoch of its next start, if it still has the one given.
+/// Gives a node another address, and the epoch of its next start, if it still has the epoch given. Where it is a primary,
+/// its replicas are to start anew too, so that they look for it where it is.
 pub fn move_node(tx: &mut dyn Tx, node: &NodeId, epoch: Epoch, addr: NodeAddr) -> Result<()> {
-    tx.exec(
+    let moved = tx.exec(
         "update node set address = $3, port = $4, epoch = epoch + 1, observed_up = 0 where id = $1 and epoch = $2",
         args![node, epoch, addr.0.ip().to_string(), i64::from(addr.0.port())],
     )?;
+    if moved == 1 {
+        tx.exec(
+            "update node set epoch = epoch + 1, observed_up = 0 where role = 1 and runs = 1 and observed_epoch is not null
+             and instance = (select instance from node where id = $1 and role = 0)",
+            args![node],
+        )?;
+    }
     routes_changed(tx)
 }
 

@@ -56,7 +56,7 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
     // Ids and start times have the same order, even where the clock was set back.
     let last = tx.row("select started_at from task order by id desc limit 1", &[])?;
     let started_at = last.map_or(Ok(now), |row| row.int(0).map(|last| now.max(Millis(last))))?;
-    let cursor = to_json(&Cursor::start(new.first_step, started_at))?;
+    let cursor = to_json(&Cursor::start(new.first_step, now))?;
     let row = tx.row(
         "insert into task (account, caller, instance, instance_name, project, type, flow, state, cursor, result,
             progress, started_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11) returning id",

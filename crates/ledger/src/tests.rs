@@ -273,3 +273,14 @@ async fn the_tasks_of_an_instance_are_counted_and_paged_by_its_index_alone() {
         assert!(plan.contains(wanted) && plan.contains("started_at<?") && !plan.contains("TEMP"), "{plan}");
     }
 }
+
+#[tokio::test]
+async fn a_panic_in_a_read_leaves_the_next_reads_working() {
+    let (_folder, ledger) = fresh();
+    for _ in 0..8 {
+        let read = || ledger.read(|_| -> Result<()> { panic!("as asked") });
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).is_err());
+    }
+    ledger.write(|tx| set_meta_text(tx, "a", "b")).await.unwrap();
+    assert_eq!(ledger.read(|r| meta_text(r, "a")).unwrap().as_deref(), Some("b"));
+}

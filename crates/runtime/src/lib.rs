@@ -90,6 +90,14 @@ pub enum RuntimeError {
         /// Which node.
         node: NodeId,
     },
+    /// Somebody else has the address: nothing was started.
+    #[error("the address {addr} of node {node} is in use by another process")]
+    PortTaken {
+        /// Which node.
+        node: NodeId,
+        /// Where it was to listen.
+        addr: NodeAddr,
+    },
     /// The process ended before it listened.
     #[error("node {node} ended before it listened: {reason}")]
     Died {

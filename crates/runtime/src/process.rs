@@ -60,6 +60,12 @@ impl ProcessRef {
         Ok(stat.is_some_and(|stat| stat.start_time == self.start_time && !stat.has_ended()))
     }
 
+    /// Whether its working folder is this one, which is named without symbolic links, or was before it was deleted.
+    pub(crate) fn works_in(&self, folder: &Path) -> io::Result<bool> {
+        let cwd = unless_gone(fs::read_link(format!("/proc/{}/cwd", self.pid)))?;
+        Ok(cwd.is_some_and(|cwd| without_deleted(cwd) == folder))
+    }
+
     /// Asks it to end (SIGTERM), waits for as long as `grace`, then ends it (SIGKILL). Zero grace: SIGKILL at once.
     /// It is gone when this returns. Ended already: success. Blocks.
     pub fn terminate(&self, grace: Duration) -> io::Result<()> {

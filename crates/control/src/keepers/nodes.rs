@@ -39,6 +39,7 @@ pub(super) async fn keep(cx: Arc<FlowCx>) {
                     Err(RecvError::Lagged(_)) => break,
                     Err(RecvError::Closed) => return,
                 },
+                () = cx.wake.nodes.notified() => break,
                 () = &mut next_look => break,
             }
         }
@@ -83,10 +84,7 @@ async fn bring_back(cx: &FlowCx, node: &NodeId) {
     loop {
         let error = match fleet::start_node(cx, node).await {
             Ok(up) => match cx.ledger.write(move |tx| up.note_now(tx)).await {
-                Ok(()) => match fleet::follow_primary(cx, node).await {
-                    Ok(()) | Err(FleetError::NotWanted(_)) => return,
-                    Err(error) => error,
-                },
+                Ok(()) => return,
                 Err(error) => FleetError::Ledger(error),
             },
             Err(FleetError::NotWanted(_)) => return,

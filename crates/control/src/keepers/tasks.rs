@@ -1,11 +1,13 @@
 //! Takes tasks that nobody works on, and drives each to its end.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flow::harness::Probe;
 use flow::{Claimed, End, drive};
 use ledger::{LEASE, claim_tasks, has_claimable_task};
+use model::TaskId;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -20,12 +22,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn keep(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) {
     let room = Arc::new(Semaphore::new(MOST_AT_ONCE));
     let mut driven = JoinSet::new();
+    let hands = Hands::default();
     loop {
         for claimed in claim(&cx, room.available_permits()).await {
             let Ok(place) = room.clone().acquire_owned().await else { return };
-            let (cx, probe) = (cx.clone(), probe.clone());
+            let (cx, probe, hands) = (cx.clone(), probe.clone(), hands.clone());
             driven.spawn(async move {
-                drive_one(&cx, &*probe, claimed).await;
+                hands.drive_alone(&cx, &*probe, claimed).await;
                 drop(place);
                 cx.wake.tasks.notify_one();
                 cx.wake.routes.notify_one();
@@ -35,6 +38,26 @@ pub(super) async fn keep(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) {
         tokio::select! {
             () = cx.wake.tasks.notified() => {}
             () = cx.clock.sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// The tasks that this process drives. A lease may run out while it can't write, so that it takes a task again that it
+/// still has in hand: the earlier driver stops at its next sign of life, and the later one waits for that.
+#[derive(Clone, Default)]
+struct Hands(Arc<Mutex<HashMap<TaskId, Arc<tokio::sync::Mutex<()>>>>>);
+
+impl Hands {
+    async fn drive_alone(&self, cx: &FlowCx, probe: &dyn Probe, claimed: Claimed) {
+        let task = claimed.claim.task;
+        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(task).or_default().clone();
+        let alone = place.lock().await;
+        drive_one(cx, probe, claimed).await;
+        drop(alone);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // This one's own, and the table's.
+        if Arc::strong_count(&place) == 2 {
+            all.remove(&task);
         }
     }
 }

@@ -106,3 +106,19 @@ async fn task_filters_are_anded_and_what_cannot_be_a_value_is_refused() {
         assert!(error.message.en.contains(name), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_dead_replica_does_not_keep_a_password_from_being_changed() {
+    let site = Site::new();
+    let id = site.create().await;
+    let nodes = site.cx.ledger.read(|reader| ledger::nodes_of(reader, &id)).unwrap();
+    site.world.kill(&nodes[1].id);
+    let before = site.world.users(&nodes[0].id).unwrap();
+    site.call("ResetPassword", json!({"InstanceId": id.as_str(), "Password": "Staple-horse-2"})).await.unwrap();
+    assert_eq!(site.settle(&NoProbe).await, [flow::End::Done]);
+    let after = site.world.users(&nodes[0].id).unwrap();
+    assert!(before != after, "the primary has the new password");
+    crate::fleet::start_node(&site.cx, &nodes[1].id).await.unwrap();
+    let default = |users: Vec<model::AclUser>| users.into_iter().find(|user| user.name == "default");
+    assert!(default(site.world.users(&nodes[1].id).unwrap()) == default(after), "so has the replica, when it is back");
+}

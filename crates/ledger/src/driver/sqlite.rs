@@ -70,9 +70,8 @@ impl Sqlite {
         let connection = self.free_reader();
         // As a cached statement: made anew for each read, it would cost more than many a read.
         connection.prepare_cached("begin")?.execute([])?;
-        let read = body(&mut SqliteReader(&connection));
-        connection.prepare_cached("rollback")?.execute([])?;
-        read
+        let _ended = EndRead(&connection);
+        body(&mut SqliteReader(&connection))
     }
 
     fn free_reader(&self) -> MutexGuard<'_, Connection> {
@@ -90,9 +89,22 @@ impl Sqlite {
 impl Drop for Sqlite {
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(writer) = self.writer.take() {
+        // The writer itself may be the last to let go, with what a transaction held.
+        if let Some(writer) = self.writer.take().filter(|writer| writer.thread().id() != std::thread::current().id()) {
             // A join error means that the writer panicked; it said so then.
             drop(writer.join());
+        }
+    }
+}
+
+/// Ends a read, also one that panics: the connection would else keep its state, and refuse the next.
+struct EndRead<'a>(&'a Connection);
+
+impl Drop for EndRead<'_> {
+    fn drop(&mut self) {
+        let ended = self.0.prepare_cached("rollback").and_then(|mut rollback| rollback.execute([]));
+        if let Err(error) = ended {
+            tracing::error!(%error, "a read can't be ended");
         }
     }
 }

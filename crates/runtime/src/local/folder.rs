@@ -68,10 +68,12 @@ impl NodeFolder {
         }
     }
 
-    /// The record of a process that is alive.
+    /// The record of a process that is alive, and works here: a copy of a data folder names the processes of the
+    /// original, which are none of its own.
     pub(super) fn running(&self) -> io::Result<Option<Record>> {
         let Some(record) = self.record()? else { return Ok(None) };
-        Ok(record.process.is_alive()?.then_some(record))
+        let is_here = record.process.works_in(&self.path)? && record.process.is_alive()?;
+        Ok(is_here.then_some(record))
     }
 
     pub(super) fn write_record(&self, record: &Record) -> io::Result<()> {

@@ -20,6 +20,8 @@ mod listen;
 mod logs;
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +141,7 @@ pub(crate) fn recorded_below(dir: &Path) -> io::Result<Vec<ProcessRef>> {
     if !nodes.is_dir() {
         return Ok(Vec::new());
     }
+    let nodes = nodes.canonicalize()?;
     let mut running = Vec::new();
     for node in folder::nodes_in(&nodes)? {
         running.extend(NodeFolder::of(&nodes, &node).running()?.map(|record| record.process));
@@ -227,6 +230,10 @@ impl Host {
         }
         if !folder.create().doing(|| format!("create the folder of node {node}"))? {
             folder.end(END_WITHIN).doing(|| format!("end the process of node {node}"))?;
+        }
+        // Seen only now: until here it may have been this node's own.
+        if TcpListener::bind(spec.addr.0).is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
+            return Err(RuntimeError::PortTaken { node: node.clone(), addr: spec.addr });
         }
         let written = folder.write(config::USERS, users.as_bytes());
         written.doing(|| format!("write the access list of node {node}"))?;

@@ -101,6 +101,21 @@ async fn a_node_that_has_lost_its_data_is_not_started_empty() {
     runtime.ensure(next).await.unwrap();
 }
 
+/// A copy's records name the processes of the original.
+#[tokio::test]
+async fn what_runs_for_the_original_of_a_copied_folder_is_left_alone() {
+    let folder = Folder::new();
+    let runtime = folder.open();
+    runtime.ensure(spec(1, 1)).await.unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp").arg("-a").arg(folder.path().join("nodes")).arg(copy.path()).status();
+    assert!(copied.unwrap().success());
+    let path = copy.path().to_owned();
+    let ended = tokio::task::spawn_blocking(move || runtime::process::end_all(&path, std::time::Duration::ZERO));
+    assert_eq!(ended.await.unwrap().unwrap(), 0);
+    assert_eq!(runtime.list().await.unwrap().len(), 1);
+}
+
 /// A shell exports variables of its own to what it runs.
 #[tokio::test]
 async fn an_engine_behind_a_script_is_ended_with_the_others() {
