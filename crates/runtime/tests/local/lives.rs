@@ -108,8 +108,9 @@ async fn what_runs_for_the_original_of_a_copied_folder_is_left_alone() {
     let runtime = folder.open();
     runtime.ensure(spec(1, 1)).await.unwrap();
     let copy = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-a").arg(folder.path().join("nodes")).arg(copy.path()).status();
-    assert!(copied.unwrap().success());
+    let place = copy.path().join("nodes").join(id(1).as_str());
+    fs::create_dir_all(&place).unwrap();
+    fs::copy(folder.node(&id(1)).join("node.json"), place.join("node.json")).unwrap();
     let path = copy.path().to_owned();
     let ended = tokio::task::spawn_blocking(move || runtime::process::end_all(&path, std::time::Duration::ZERO));
     assert_eq!(ended.await.unwrap().unwrap(), 0);
@@ -220,7 +221,8 @@ async fn a_log_that_was_moved_away_is_begun_anew() {
     let log = folder.node(&id(1)).join("redis.log");
     fs::OpenOptions::new().append(true).open(&log).unwrap().set_len(20 << 20).unwrap();
     runtime.rotate_logs().await.unwrap();
-    assert!(!log.exists());
+    // The engine may have had another line to say since.
+    assert!(fs::metadata(&log).map_or(0, |log| log.len()) < 1 << 20);
     runtime.stop(id(1), Epoch(1)).await.unwrap();
     assert!(fs::read_to_string(&log).unwrap().contains("ready to exit"));
 }
