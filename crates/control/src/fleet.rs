@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use flow::StepError;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{BoxFuture, join_all, try_join_all};
 use ledger::{Instance, Ledger, Node, Tx, Write, observe, write};
 use model::{AclUser, EngineVersion, Epoch, GatewayReport, InstanceId, NodeAddr, NodeId, NodeRole};
 use runtime::RuntimeError;
@@ -90,8 +90,18 @@ pub(crate) async fn start_node(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetErro
             move_node(cx, id, addr).await?;
             start_where_it_is(cx, id).await
         }
+        Err(FleetError::Runtime(RuntimeError::Stale { node, asked, known })) => {
+            catch_up(cx, node, asked, known).await?;
+            start_where_it_is(cx, id).await
+        }
         other => other,
     }
+}
+
+/// The world knows a later epoch of a node than was asked for. Mostly whoever asked was late, and the ledger has moved on
+/// already; where it has not, it is an older copy of itself and goes on from what the world knows.
+async fn catch_up(cx: &FlowCx, node: NodeId, asked: Epoch, known: Epoch) -> Result<(), FleetError> {
+    Ok(cx.ledger.write(move |tx| ledger::catch_up(tx, &node, asked, known)).await?)
 }
 
 async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
@@ -195,19 +205,35 @@ pub(crate) async fn attach_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), 
 
 /// Ends all nodes of an instance, keeping their data.
 pub(crate) async fn stop_nodes(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
-    let (_, nodes) = load(&cx.ledger, id)?;
     // The replicas first: they have then seen all that the primary acknowledged.
     for role in [NodeRole::Replica, NodeRole::Primary] {
-        let of_role = nodes.iter().filter(|node| node.role == role);
-        try_join_all(of_role.map(|node| cx.runtime.stop(node.id.clone(), node.epoch))).await?;
+        end_nodes(cx, id, |node| node.role == role, |node| cx.runtime.stop(node.id.clone(), node.epoch)).await?;
     }
     Ok(())
 }
 
 /// Ends all nodes of an instance and deletes their data.
 pub(crate) async fn remove_nodes(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    end_nodes(cx, id, |_| true, |node| cx.runtime.remove(node.id.clone(), node.epoch)).await
+}
+
+async fn end_nodes<'a>(
+    cx: &'a FlowCx,
+    id: &InstanceId,
+    which: impl Fn(&Node) -> bool,
+    end: impl Fn(&Node) -> BoxFuture<'a, Result<(), RuntimeError>>,
+) -> Result<(), FleetError> {
     let (_, nodes) = load(&cx.ledger, id)?;
-    try_join_all(nodes.iter().map(|node| cx.runtime.remove(node.id.clone(), node.epoch))).await?;
+    for ended in join_all(nodes.iter().filter(|node| which(node)).map(&end)).await {
+        match ended {
+            // Tried again with the epoch that the ledger has then.
+            Err(RuntimeError::Stale { node, asked, known }) => {
+                catch_up(cx, node.clone(), asked, known).await?;
+                return Err(RuntimeError::Stale { node, asked, known }.into());
+            }
+            other => other?,
+        }
+    }
     Ok(())
 }
 

@@ -82,14 +82,16 @@ impl<C: Context> Driver<'_, C> {
             match next {
                 Next::Step(next) => {
                     let pause = pause_after(next.tries);
-                    self.record(passed, next, None, write, now).await?;
+                    if let Some(end) = self.record(passed, next, None, write, now).await? {
+                        return Ok(end);
+                    }
                     if tried_in_vain {
                         self.cx.clock().sleep(pause).await;
                     }
                 }
                 Next::End(end) => {
-                    self.record(passed, cursor, Some(end.clone()), write, now).await?;
-                    return Ok(end);
+                    let ended = self.record(passed, cursor, Some(end.clone()), write, now).await?;
+                    return Ok(ended.unwrap_or(end));
                 }
             }
         }
@@ -191,7 +193,8 @@ impl<C: Context> Driver<'_, C> {
         (passed, next)
     }
 
-    /// Writes one record durably; goes on trying while the ledger can't be written.
+    /// Writes one record durably; goes on trying while the ledger can't be written. What it will never take ends the task
+    /// as stuck. Answers the end, where the task is at it.
     async fn record(
         &mut self,
         passed: Option<Passed>,
@@ -199,7 +202,7 @@ impl<C: Context> Driver<'_, C> {
         end: Option<End>,
         write: Outcome<C>,
         at: Millis,
-    ) -> Result<(), Stopped> {
+    ) -> Result<Option<End>, Stopped> {
         let turns = self.claimed.cursor.phase == Phase::Run && cursor.phase == Phase::Undo;
         let settled = match &end {
             Some(end) => self.flow.settle(&self.claimed.state, end, at),
@@ -211,7 +214,7 @@ impl<C: Context> Driver<'_, C> {
             None
         });
         let progress = self.progress(&cursor, end.as_ref());
-        let writes: Vec<C::Write> = write.into_iter().chain(settled).collect();
+        let mut writes: Vec<C::Write> = write.into_iter().chain(settled).collect();
         let begins_another = passed.is_some();
         let mut entry = Entry { passed, state: self.claimed.state.clone(), cursor, progress, end, at };
         loop {
@@ -223,14 +226,20 @@ impl<C: Context> Driver<'_, C> {
             match self.journal.append(self.claimed.claim, entry.clone(), writes.clone()).await {
                 Ok(()) => break,
                 Err(JournalError::Fenced) => return Err(Stopped::Fenced),
-                Err(JournalError::Unavailable(why)) => {
+                Err(JournalError::Rejected(why)) if !writes.is_empty() => {
+                    tracing::error!(task = %self.claimed.claim.task, why, "the ledger rejects what a flow wants written");
+                    let message = format!("stuck after step {}: the ledger rejects what it wrote", entry.cursor.step);
+                    entry.end = Some(End::Stuck { code: "InternalError".into(), message });
+                    writes.clear();
+                }
+                Err(JournalError::Rejected(why) | JournalError::Unavailable(why)) => {
                     tracing::warn!(task = %self.claimed.claim.task, why, "a flow waits for the ledger");
                     self.cx.clock().sleep(LEDGER_PAUSE).await;
                 }
             }
         }
         self.claimed.cursor = entry.cursor;
-        Ok(())
+        Ok(entry.end)
     }
 
     /// Steps done of all steps; nothing while undoing.
@@ -267,7 +276,7 @@ async fn attempt_within<C: Context>(
             () = cx.clock().sleep(RENEW_EVERY) => match journal.renew(claim, cx.clock().now()).await {
                 Err(JournalError::Fenced) => return Err(Stopped::Fenced),
                 // The lease may run out; then another worker takes over and the next write is fenced off.
-                Err(JournalError::Unavailable(_)) | Ok(()) => {}
+                Err(JournalError::Unavailable(_) | JournalError::Rejected(_)) | Ok(()) => {}
             },
         }
     }

@@ -130,6 +130,9 @@ pub enum JournalError {
     /// Another worker has the task: whoever sees this must stop at once and touch nothing.
     #[error("another worker has the task")]
     Fenced,
+    /// The ledger can be written, but not with this: trying again changes nothing.
+    #[error("the ledger rejects it: {0}")]
+    Rejected(String),
     /// The ledger can't be written now: the flow pauses.
     #[error("the ledger can't be written: {0}")]
     Unavailable(String),

@@ -171,12 +171,24 @@ pub enum Error {
     /// A worker's claim is no longer the newest.
     #[error("another worker has the task")]
     Fenced,
+    /// The store ended the transaction by itself, as it does when its disk is full.
+    #[error("the store gave up the transaction")]
+    GaveUp,
     /// The ledger is being closed.
     #[error("the ledger is closed")]
     Closed,
 }
 
 impl Error {
+    /// Whether the same write will never succeed: what it says contradicts what is there.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Error::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation),
+            Error::Corrupt(_) | Error::TooNew { .. } => true,
+            Error::Fenced | Error::GaveUp | Error::Closed => false,
+        }
+    }
+
     /// Whether a unique key was already there: somebody else was first.
     pub fn is_taken(&self) -> bool {
         matches!(self, Error::Sqlite(rusqlite::Error::SqliteFailure(e, _))

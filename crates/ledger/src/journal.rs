@@ -37,6 +37,7 @@ impl<C: Context<Write = Write>> Journal<C> for Ledger {
 fn refused(error: Error) -> JournalError {
     match error {
         Error::Fenced => JournalError::Fenced,
+        other if other.is_final() => JournalError::Rejected(other.to_string()),
         other => JournalError::Unavailable(other.to_string()),
     }
 }

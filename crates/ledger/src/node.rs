@@ -136,6 +136,13 @@ pub fn move_node(tx: &mut dyn Tx, node: &NodeId, epoch: Epoch, addr: NodeAddr) -
     routes_changed(tx)
 }
 
+/// Lets a ledger that is an older copy catch up with what the world knows of a node: where it still has the epoch that
+/// was asked for in vain, it goes on beyond the known one.
+pub fn catch_up(tx: &mut dyn Tx, node: &NodeId, asked: Epoch, known: Epoch) -> Result<()> {
+    tx.exec("update node set epoch = $3 where id = $1 and epoch = $2", args![node, asked, known.next()])?;
+    routes_changed(tx)
+}
+
 /// Notes what was seen of a node; what an older epoch says is dropped.
 pub fn observe(tx: &mut dyn Tx, node: &NodeId, epoch: Epoch, up: bool, version: Option<EngineVersion>) -> Result<()> {
     tx.exec(

@@ -63,7 +63,8 @@ fn run(matches: ArgMatches) -> anyhow::Result<()> {
             opencrs::run_dev(&config, crash_at())
         }
         "gateway" => {
-            log("info")?;
+            // Its log is kept by nobody: what goes on all the time does not belong there.
+            log("warn")?;
             opencrs::on_tokio(async {
                 let stop = opencrs::stop_signal()?;
                 Ok(gateway::run(&data(), stop).await?)

@@ -29,6 +29,7 @@ struct Book {
     end: Option<End>,
     notes: Vec<&'static str>,
     unavailable: u32,
+    rejects: Option<&'static str>,
 }
 
 #[derive(Clone)]
@@ -84,6 +85,9 @@ impl Journal<World> for World {
             if book.unavailable > 0 {
                 book.unavailable -= 1;
                 return Err(JournalError::Unavailable("disk full".into()));
+            }
+            if writes.iter().any(|write| book.rejects == Some(*write)) {
+                return Err(JournalError::Rejected("as asked".into()));
             }
             if book.fence != claim.fence {
                 return Err(JournalError::Fenced);
@@ -286,4 +290,15 @@ async fn the_time_in_which_nobody_worked_does_not_count_against_a_deadline() {
     tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
     world.things.lock().unwrap().stubborn = 2;
     assert_eq!(world.run::<Evening>(&NoProbe).await, End::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_ledger_will_never_take_ends_the_task_as_stuck() {
+    for rejected in ["left is lit", "done"] {
+        let world = World::new();
+        world.book.lock().unwrap().rejects = Some(rejected);
+        let End::Stuck { message, .. } = world.run::<Evening>(&NoProbe).await else { panic!("not stuck") };
+        assert!(message.starts_with("stuck after step "), "{message}");
+        assert!(matches!(world.book.lock().unwrap().end, Some(End::Stuck { .. })));
+    }
 }

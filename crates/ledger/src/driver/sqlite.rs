@@ -157,7 +157,7 @@ fn run_batch(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<
         let point = tx.savepoint()?;
         let kept = job.run(&mut SqliteTx(&point));
         if point.is_autocommit() {
-            return Err(Error::Corrupt("the store gave up the transaction".into()));
+            return Err(Error::GaveUp);
         }
         if kept {
             point.commit()?;
