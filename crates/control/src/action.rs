@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::access::{self, Access, Caller};
 use crate::answers::{Moment, Question};
 use crate::cx::FlowCx;
-use crate::errors::{Answer, Fault, instance_locked, no_such_instance, wrong_status};
+use crate::errors::{Answer, instance_locked, no_such_instance, wrong_status};
 use crate::params::{Params, Shape};
 
 /// An API: a product in a version.
@@ -211,8 +211,8 @@ pub(crate) fn changeable(
     Ok(instance)
 }
 
-/// Accepts a task that runs a flow on an instance, and takes the instance for it.
-pub(crate) fn open_task<F: Flow>(
+/// Accepts a task that runs a flow on an instance, takes the instance for it, and writes what the flow wants from now on.
+pub(crate) fn open_task<F: Flow<Cx = FlowCx>>(
     tx: &mut dyn Tx,
     caller: &Caller,
     instance: &Instance,
@@ -221,9 +221,14 @@ pub(crate) fn open_task<F: Flow>(
     now: Millis,
 ) -> Answer<TaskId> {
     let state = serde_json::to_string(flow).map_err(|error| ledger::Error::Corrupt(error.to_string()))?;
-    let new = NewTask { instance, caller: &caller.uin, kind, flow: F::NAME, first_step: F::STEPS[0].name, state };
-    match ledger::open_task(tx, new, now) {
-        Err(error) if error.is_taken() => Err(instance_locked(&instance.id)),
-        other => other.map_err(Fault::from),
+    let first_step = F::STEPS[0].name;
+    let new = NewTask { instance, caller: &caller.uin, kind, flow: F::NAME, first_step, state, holds: true };
+    let task = match ledger::open_task(tx, new, now) {
+        Err(error) if error.is_taken() => return Err(instance_locked(&instance.id)),
+        other => other?,
+    };
+    if let Some(write) = flow.begin() {
+        write(tx)?;
     }
+    Ok(task)
 }

@@ -4,6 +4,9 @@ mod redis;
 #[cfg(test)]
 pub(crate) mod sim;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use model::{AclUser, NodeAddr, Secret};
 
@@ -18,14 +21,24 @@ pub struct Peer {
     pub admin: Secret,
 }
 
-/// How a replica gets on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a node replicates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replication {
     /// Whom it follows; `None` for a primary.
     pub upstream: Option<NodeAddr>,
     /// Whether the link is up and the first sync is over.
     pub is_synced: bool,
+    /// How much has been written through its life: what it would send its own replicas, in bytes of the stream.
+    pub offset: i64,
+    /// How much of its upstream's stream it has; of a primary, all of its own.
+    pub applied: i64,
+    /// How long ago it lost its upstream, having had all that it had; `None` while it has it, and for one that never
+    /// had or is loading a copy.
+    pub lost_for: Option<Duration>,
 }
+
+/// Where a fenced node looks for its upstream: nobody listens there.
+pub(crate) const NOWHERE: NodeAddr = NodeAddr(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1));
 
 /// A node can't be spoken to, or refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +60,19 @@ pub trait Nodes: Send + Sync {
 
     /// Makes the node a replica of another.
     fn follow<'a>(&'a self, peer: &'a Peer, upstream: NodeAddr) -> BoxFuture<'a, Result<(), NodeError>>;
+
+    /// Ends a primary's taking of writes, for as long as its process lives or until it is promoted: it follows nobody
+    /// ([`NOWHERE`]). Clients' writes are held for a moment, so that most of them meet its successor and no error.
+    fn fence<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>>;
+
+    /// Makes the node a primary, with the data that it has.
+    fn promote<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>>;
+
+    /// Sets how many bytes of data it may hold.
+    fn set_memory<'a>(&'a self, peer: &'a Peer, bytes: u64) -> BoxFuture<'a, Result<(), NodeError>>;
+
+    /// How many bytes its data takes.
+    fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>>;
 
     /// How the node replicates.
     fn replication<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Replication, NodeError>>;

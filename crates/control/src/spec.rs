@@ -16,12 +16,18 @@ pub(crate) mod purpose {
     pub(crate) const ADMIN: &str = "instance.admin";
 }
 
+/// What a customer of a read-only instance may not, on top.
+const READ_ONLY: &str = " -@write";
+
 /// What customers may: everything but administration, and the three commands that would reach past the gateway.
 /// Not `-@dangerous`: that would take INFO, KEYS, SORT and FLUSHALL away.
 const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking";
 
 /// Connections that an engine takes: what the API calls a standard instance's limit.
 pub(crate) const MAX_CLIENTS: u32 = 10_000;
+
+/// The maintenance window of a new instance, in minutes of the day: 03:00 to 04:00, when most sleep.
+pub(crate) const DEFAULT_WINDOW: (i64, i64) = (3 * 60, 4 * 60);
 
 /// A password as Redis's ACL takes it: `#` and its SHA-256.
 pub(crate) fn hash_of(password: &Secret) -> Secret {
@@ -31,11 +37,12 @@ pub(crate) fn hash_of(password: &Secret) -> Secret {
 /// The users of an instance's nodes: the service's own, and the customer's default one.
 pub(crate) fn users(sealer: &Sealer, instance: &Instance) -> Result<Vec<AclUser>, NotOurs> {
     let admin = sealer.open(purpose::ADMIN, &instance.admin)?;
+    let read_only = if instance.read_only { READ_ONLY } else { "" };
     let default = match (&instance.password, instance.no_auth) {
-        (_, true) => Secret::new(format!("on nopass {CUSTOMER}")),
+        (_, true) => Secret::new(format!("on nopass {CUSTOMER}{read_only}")),
         (Some(sealed), false) => {
             let hash = sealer.open(purpose::PASSWORD, sealed)?;
-            Secret::new(format!("on {} {CUSTOMER}", hash.expose()))
+            Secret::new(format!("on {} {CUSTOMER}{read_only}", hash.expose()))
         }
         (None, false) => Secret::new("off"),
     };
@@ -50,9 +57,11 @@ pub(crate) fn peer(sealer: &Sealer, instance: &Instance, node: &Node) -> Result<
     Ok(Peer { addr: node.addr, admin: sealer.open(purpose::ADMIN, &instance.admin)? })
 }
 
-/// Data that a newer engine has written is never given to an older one, which may not read it and start empty.
-fn newest_seen(instance: &Instance, nodes: &[Node]) -> EngineVersion {
-    nodes.iter().filter_map(|node| node.observed_version).fold(instance.version, EngineVersion::max)
+/// Data that a newer engine has written is never given to an older one, which may not read it and start empty: nodes of
+/// one type run what is at least the newest among them.
+fn newest_seen(nodes: &[Node], node: &Node) -> EngineVersion {
+    let same = nodes.iter().filter(|other| other.type_id == node.type_id && other.joins == node.joins);
+    same.filter_map(|other| other.observed_version).fold(node.version, EngineVersion::max)
 }
 
 /// A node's process as it is wanted now. `nodes` are all of the instance's.
@@ -66,8 +75,8 @@ pub(crate) fn node_spec(
     Ok(NodeSpec {
         node: node.id.clone(),
         epoch: node.epoch,
-        engine: instance.type_id.engine(),
-        version: newest_seen(instance, nodes),
+        engine: node.type_id.engine(),
+        version: newest_seen(nodes, node),
         addr: node.addr,
         maxmemory: u64::try_from(instance.memory_mb).unwrap_or(0) << 20,
         maxclients: MAX_CLIENTS,

@@ -17,6 +17,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const LEDGER_PAUSE: Duration = Duration::from_millis(500);
 /// How often a claim is renewed while a step runs; leases are several times as long.
 const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How often it is asked whether a running step's task is to be cancelled.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// How long a task that a probe holds is laid aside before the probe is asked again.
+const HOLD_FOR: Duration = Duration::from_millis(200);
 
 /// Why a flow was left before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +31,9 @@ pub enum Stopped {
     /// The journal names a step that this binary does not have.
     #[error("the journal names a step that this flow does not have")]
     UnknownStep,
+    /// The task is laid aside until its moment has come.
+    #[error("laid aside")]
+    Parked,
     /// The harness stopped it, as a crash would.
     #[error("crashed by the harness")]
     Crashed,
@@ -40,8 +47,8 @@ pub async fn drive<C: Context>(
     probe: &dyn Probe,
     claimed: Claimed,
 ) -> Result<End, Stopped> {
-    let taken_at = cx.clock().now();
-    Driver { flow, cx, journal, probe, steps: flow.steps(), taken_at, claimed }.run().await
+    let began = cx.clock().passed();
+    Driver { flow, cx, journal, probe, steps: flow.steps(), began, claimed }.run().await
 }
 
 struct Driver<'a, C: Context> {
@@ -50,15 +57,27 @@ struct Driver<'a, C: Context> {
     journal: &'a dyn Journal<C>,
     probe: &'a dyn Probe,
     steps: Vec<StepInfo>,
-    /// When this worker took the task: a step's deadline never counts the time in which nobody worked on it.
-    taken_at: Millis,
+    /// When this worker took up the step that is next, by the clock that only passes: a step's deadline never counts the
+    /// time in which nobody worked on it.
+    began: Duration,
     claimed: Claimed,
 }
 
 /// Where one record leads.
 enum Next {
     Step(Cursor),
+    Park(Cursor, Millis),
     End(End),
+}
+
+/// What became of a record.
+enum Recorded {
+    /// It is written.
+    Written,
+    /// The task is at its end.
+    Ended(End),
+    /// It is not written: the task is to be cancelled instead.
+    Cancelled,
 }
 
 impl<C: Context> Driver<'_, C> {
@@ -67,34 +86,63 @@ impl<C: Context> Driver<'_, C> {
             let cursor = self.claimed.cursor.clone();
             let index = self.steps.iter().position(|step| step.name == cursor.step).ok_or(Stopped::UnknownStep)?;
             let result = self.attempt(index, cursor.phase).await?;
-            let now = self.cx.clock().now();
-            let (passed, next, write) = match result {
-                Ok(write) => {
-                    (Some(self.passed(&cursor, now, String::new())), self.after_success(index, &cursor, now), write)
-                }
-                Err(error) => {
-                    // What a failed try changed of the state is kept: an undo may need it.
-                    let (passed, next) = self.after_failure(index, &cursor, now, &error);
-                    (passed, next, None)
-                }
-            };
-            let tried_in_vain = passed.is_none();
-            match next {
-                Next::Step(next) => {
-                    let pause = pause_after(next.tries);
-                    if let Some(end) = self.record(passed, next, None, write, now).await? {
-                        return Ok(end);
-                    }
-                    if tried_in_vain {
-                        self.cx.clock().sleep(pause).await;
-                    }
-                }
-                Next::End(end) => {
-                    let ended = self.record(passed, cursor, Some(end.clone()), write, now).await?;
-                    return Ok(ended.unwrap_or(end));
-                }
+            let mut recorded = self.pass(index, &cursor, result).await?;
+            if matches!(recorded, Recorded::Cancelled) {
+                recorded = self.pass(index, &cursor, Err(cancelled())).await?;
+            }
+            if let Recorded::Ended(end) = recorded {
+                return Ok(end);
             }
         }
+    }
+
+    /// Records how an attempt ended, and pauses where it is to be followed by another one.
+    async fn pass(&mut self, index: usize, cursor: &Cursor, result: StepResult<C>) -> Result<Recorded, Stopped> {
+        let now = self.cx.clock().now();
+        let (passed, next, write) = match result {
+            Ok(write) => (Some(self.passed(cursor, now, String::new())), self.after_success(index, cursor, now), write),
+            Err(error) => {
+                // What a failed try changed of the state is kept: an undo may need it.
+                let (passed, next) = self.after_failure(index, cursor, now, &error);
+                (passed, next, None)
+            }
+        };
+        let in_vain = passed.is_none();
+        let can_be_cancelled = cursor.phase == Phase::Run && !self.is_past_pivot(index);
+        let entry = |cursor: Cursor| Entry {
+            passed,
+            state: self.claimed.state.clone(),
+            cursor,
+            progress: 0.0,
+            end: None,
+            parked_until: None,
+            can_be_cancelled,
+            at: now,
+        };
+        match next {
+            Next::Step(next) => {
+                let pause = pause_after(next.tries);
+                let turns = next.phase != cursor.phase;
+                let entry = Entry { can_be_cancelled: can_be_cancelled && !turns, ..entry(next) };
+                let recorded = self.record(entry, write).await?;
+                if in_vain && matches!(recorded, Recorded::Written) {
+                    self.cx.clock().sleep(pause).await;
+                }
+                Ok(recorded)
+            }
+            Next::Park(next, until) => {
+                let entry = Entry { parked_until: Some(until), ..entry(next) };
+                match self.record(entry, write).await? {
+                    Recorded::Written => Err(Stopped::Parked),
+                    other => Ok(other),
+                }
+            }
+            Next::End(end) => self.record(Entry { end: Some(end), ..entry(cursor.clone()) }, write).await,
+        }
+    }
+
+    fn is_past_pivot(&self, index: usize) -> bool {
+        self.steps[..index].iter().any(|step| step.pivot)
     }
 
     /// Runs a step, or its undo, once, within what is left of its deadline, renewing the claim meanwhile.
@@ -102,23 +150,23 @@ impl<C: Context> Driver<'_, C> {
         let step = self.steps[index];
         let point = |moment| Point { flow: self.flow.name, step: step.name, phase, moment };
         let undo = phase == Phase::Undo;
-        let now = self.cx.clock().now();
-        let began = self.began(&self.claimed.cursor, now);
-        let left = step.deadline.saturating_sub(now.since(began)).max(Duration::from_millis(100));
-        if self.probe.at(point(Moment::Before)) == Verdict::Crash {
-            return Err(Stopped::Crashed);
+        let left = step.deadline.saturating_sub(self.tried_for()).max(Duration::from_millis(100));
+        match self.probe.at(point(Moment::Before)) {
+            Verdict::Crash => return Err(Stopped::Crashed),
+            Verdict::Hold => return Ok(Err(self.held())),
+            _ => {}
         }
         let late = late(step.deadline, &self.claimed.cursor.waits_for);
+        let can_cancel = !undo && !self.is_past_pivot(index);
         let (cx, flow, journal, claim) = (self.cx, self.flow, self.journal, self.claimed.claim);
+        let within = Within { left, late: &late, can_cancel };
         let mut state = self.claimed.state.clone();
-        let mut result =
-            attempt_within(cx, journal, claim, (left, &late), flow.run(cx, index, undo, &mut state)).await?;
+        let mut result = attempt_within(cx, journal, claim, &within, flow.run(cx, index, undo, &mut state)).await?;
         match self.probe.at(point(Moment::After)) {
-            Verdict::Go => {}
+            Verdict::Go | Verdict::Hold => {}
             Verdict::Crash => return Err(Stopped::Crashed),
             Verdict::Repeat => {
-                result =
-                    attempt_within(cx, journal, claim, (left, &late), flow.run(cx, index, undo, &mut state)).await?;
+                result = attempt_within(cx, journal, claim, &within, flow.run(cx, index, undo, &mut state)).await?;
             }
             Verdict::Fail => {
                 result = Err(StepError::Fail { code: "InternalError".into(), message: "failed by the harness".into() });
@@ -128,10 +176,12 @@ impl<C: Context> Driver<'_, C> {
         Ok(result)
     }
 
-    /// From when a step's deadline counts: never before this worker took the task, and never in the future, where a
-    /// clock that was set back may put it.
-    fn began(&self, cursor: &Cursor, now: Millis) -> Millis {
-        cursor.since.max(self.taken_at).min(now)
+    fn tried_for(&self) -> Duration {
+        self.cx.clock().passed().saturating_sub(self.began)
+    }
+
+    fn held(&self) -> StepError {
+        StepError::Park { until: self.cx.clock().now() + HOLD_FOR, why: "held by a fault that was set".into() }
     }
 
     fn passed(&self, cursor: &Cursor, now: Millis, message: String) -> Passed {
@@ -145,6 +195,7 @@ impl<C: Context> Driver<'_, C> {
             since: now,
             tries: 0,
             waits_for: String::new(),
+            waits_since: None,
             ..cursor.clone()
         };
         match cursor.phase {
@@ -159,9 +210,13 @@ impl<C: Context> Driver<'_, C> {
     }
 
     fn after_failure(&self, index: usize, cursor: &Cursor, now: Millis, error: &StepError) -> (Option<Passed>, Next) {
-        let began = self.began(cursor, now);
-        let expired = now.since(began) >= self.steps[index].deadline;
-        let past_pivot = self.steps[..index].iter().any(|step| step.pivot);
+        let waiting = |why: &str| Cursor {
+            waits_since: if cursor.waits_for == why { cursor.waits_since } else { Some(now) },
+            waits_for: why.to_owned(),
+            ..cursor.clone()
+        };
+        let expired = self.tried_for() >= self.steps[index].deadline;
+        let past_pivot = self.is_past_pivot(index);
         let final_now = match (cursor.phase, error) {
             (Phase::Run, StepError::Fail { .. }) if !past_pivot => true,
             _ => expired,
@@ -169,9 +224,10 @@ impl<C: Context> Driver<'_, C> {
         let (code, why) = match error {
             StepError::Fail { code, message } => (code.clone(), message.clone()),
             StepError::Retry(why) => ("FailedOperation.SystemError".to_owned(), why.clone()),
+            StepError::Park { until, why } => return (None, Next::Park(waiting(why), *until)),
         };
         if !final_now {
-            return (None, Next::Step(Cursor { tries: cursor.tries + 1, waits_for: why, ..cursor.clone() }));
+            return (None, Next::Step(Cursor { tries: cursor.tries + 1, ..waiting(&why) }));
         }
         let passed = Some(self.passed(cursor, now, why.clone()));
         let step = &cursor.step;
@@ -182,6 +238,7 @@ impl<C: Context> Driver<'_, C> {
                 since: now,
                 tries: 0,
                 waits_for: String::new(),
+                waits_since: None,
                 failure: Some((code, why)),
             }),
             Phase::Run => Next::End(End::Stuck { code, message: format!("stuck in step {step}: {why}") }),
@@ -194,18 +251,11 @@ impl<C: Context> Driver<'_, C> {
     }
 
     /// Writes one record durably; goes on trying while the ledger can't be written. What it will never take ends the task
-    /// as stuck. Answers the end, where the task is at it.
-    async fn record(
-        &mut self,
-        passed: Option<Passed>,
-        cursor: Cursor,
-        end: Option<End>,
-        write: Outcome<C>,
-        at: Millis,
-    ) -> Result<Option<End>, Stopped> {
-        let turns = self.claimed.cursor.phase == Phase::Run && cursor.phase == Phase::Undo;
-        let settled = match &end {
-            Some(end) => self.flow.settle(&self.claimed.state, end, at),
+    /// as stuck.
+    async fn record(&mut self, mut entry: Entry, write: Outcome<C>) -> Result<Recorded, Stopped> {
+        let turns = self.claimed.cursor.phase == Phase::Run && entry.cursor.phase == Phase::Undo;
+        let settled = match &entry.end {
+            Some(end) => self.flow.settle(&self.claimed.state, end, entry.at),
             None if turns => self.flow.turn(&self.claimed.state),
             None => Ok(None),
         };
@@ -213,10 +263,9 @@ impl<C: Context> Driver<'_, C> {
             tracing::error!(task = %self.claimed.claim.task, %error, "a flow's state can't be read");
             None
         });
-        let progress = self.progress(&cursor, end.as_ref());
+        entry.progress = self.progress(&entry.cursor, entry.end.as_ref());
         let mut writes: Vec<C::Write> = write.into_iter().chain(settled).collect();
-        let begins_another = passed.is_some();
-        let mut entry = Entry { passed, state: self.claimed.state.clone(), cursor, progress, end, at };
+        let begins_another = entry.passed.is_some();
         loop {
             // The lease, and the time of the next step, count from when the record can be written.
             entry.at = self.cx.clock().now();
@@ -226,6 +275,7 @@ impl<C: Context> Driver<'_, C> {
             match self.journal.append(self.claimed.claim, entry.clone(), writes.clone()).await {
                 Ok(()) => break,
                 Err(JournalError::Fenced) => return Err(Stopped::Fenced),
+                Err(JournalError::Cancelled) => return Ok(Recorded::Cancelled),
                 Err(JournalError::Rejected(why)) if !writes.is_empty() => {
                     tracing::error!(task = %self.claimed.claim.task, why, "the ledger rejects what a flow wants written");
                     let message = format!("stuck after step {}: the ledger rejects what it wrote", entry.cursor.step);
@@ -238,8 +288,11 @@ impl<C: Context> Driver<'_, C> {
                 }
             }
         }
+        if begins_another {
+            self.began = self.cx.clock().passed();
+        }
         self.claimed.cursor = entry.cursor;
-        Ok(entry.end)
+        Ok(entry.end.map_or(Recorded::Written, Recorded::Ended))
     }
 
     /// Steps done of all steps; nothing while undoing.
@@ -255,29 +308,48 @@ impl<C: Context> Driver<'_, C> {
     }
 }
 
-/// Tried once, within `left`, and else `late`; the claim is renewed meanwhile, and losing it stops the step where it is.
+/// What an attempt is bounded by.
+struct Within<'a> {
+    left: Duration,
+    /// What is said where it takes longer.
+    late: &'a str,
+    can_cancel: bool,
+}
+
+/// Tried once, within its bounds; the claim is renewed meanwhile, and losing it stops the step where it is.
 async fn attempt_within<C: Context>(
     cx: &C,
     journal: &dyn Journal<C>,
     claim: crate::Claim,
-    (left, late): (Duration, &str),
+    within: &Within<'_>,
     step: impl Future<Output = StepResult<C>>,
 ) -> Result<StepResult<C>, Stopped> {
+    if within.can_cancel && journal.is_cancelled(claim) {
+        return Ok(Err(cancelled()));
+    }
     // A panic fails the step: were it let through, every worker that takes the task would die of it in turn.
     let mut step = std::pin::pin!(AssertUnwindSafe(step).catch_unwind());
-    let mut deadline = cx.clock().sleep(left);
+    let mut deadline = cx.clock().sleep(within.left);
+    let mut renewal = cx.clock().sleep(RENEW_EVERY);
     loop {
         tokio::select! {
             biased;
             result = &mut step => return Ok(result.unwrap_or_else(|_| Err(panicked()))),
             () = &mut deadline => {
-                return Ok(Err(StepError::Retry(late.to_owned())));
+                return Ok(Err(StepError::Retry(within.late.to_owned())));
             }
-            () = cx.clock().sleep(RENEW_EVERY) => match journal.renew(claim, cx.clock().now()).await {
-                Err(JournalError::Fenced) => return Err(Stopped::Fenced),
-                // The lease may run out; then another worker takes over and the next write is fenced off.
-                Err(JournalError::Unavailable(_) | JournalError::Rejected(_)) | Ok(()) => {}
-            },
+            () = &mut renewal => {
+                // Else the lease may run out; then another worker takes over and the next write is fenced off.
+                if journal.renew(claim, cx.clock().now()).await == Err(JournalError::Fenced) {
+                    return Err(Stopped::Fenced);
+                }
+                renewal = cx.clock().sleep(RENEW_EVERY);
+            }
+            () = cx.clock().sleep(ASK_EVERY), if within.can_cancel => {
+                if journal.is_cancelled(claim) {
+                    return Ok(Err(cancelled()));
+                }
+            }
         }
     }
 }
@@ -290,6 +362,11 @@ fn late(deadline: Duration, waits_for: &str) -> String {
     } else {
         format!("{waits_for}; not done within {seconds} s")
     }
+}
+
+fn cancelled() -> StepError {
+    let message = "the task was cancelled; everything is as it was before".into();
+    StepError::Fail { code: "FailedOperation".into(), message }
 }
 
 fn panicked() -> StepError {

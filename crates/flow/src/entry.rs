@@ -15,6 +15,8 @@ pub struct StepInfo {
     pub pivot: bool,
     /// How long it is tried.
     pub deadline: Duration,
+    /// What it waits for while all goes well.
+    pub waits_for: &'static str,
 }
 
 type RunFn<C> = for<'a> fn(&'a C, usize, bool, &'a mut String) -> BoxFuture<'a, StepResult<C>>;
@@ -25,6 +27,7 @@ pub struct FlowEntry<C: Context> {
     pub name: &'static str,
     steps: fn() -> Vec<StepInfo>,
     run: RunFn<C>,
+    begin: fn(&str) -> Result<Outcome<C>, serde_json::Error>,
     turn: fn(&str) -> Result<Outcome<C>, serde_json::Error>,
     settle: fn(&str, &End, Millis) -> Result<Outcome<C>, serde_json::Error>,
 }
@@ -42,6 +45,7 @@ impl<C: Context> FlowEntry<C> {
                         can_undo: step.undo.is_some(),
                         pivot: step.pivot,
                         deadline: step.deadline,
+                        waits_for: step.waits_for,
                     })
                     .collect()
             },
@@ -58,6 +62,7 @@ impl<C: Context> FlowEntry<C> {
                     result
                 })
             },
+            begin: |state| Ok(serde_json::from_str::<F>(state)?.begin()),
             turn: |state| Ok(serde_json::from_str::<F>(state)?.turn()),
             settle: |state, end, now| Ok(serde_json::from_str::<F>(state)?.settle(end, now)),
         }
@@ -66,6 +71,19 @@ impl<C: Context> FlowEntry<C> {
     /// Its steps, in order.
     pub fn steps(&self) -> Vec<StepInfo> {
         (self.steps)()
+    }
+
+    /// What is written when a flow of this state begins.
+    ///
+    /// # Errors
+    /// Where the state is not this flow's.
+    pub fn begin(&self, state: &str) -> Result<Outcome<C>, serde_json::Error> {
+        (self.begin)(state)
+    }
+
+    /// Whether a task that is at this step can still be cancelled: nothing that can't be taken back is done.
+    pub fn can_cancel_at(&self, step: &str) -> bool {
+        !self.steps().iter().take_while(|other| other.name != step).any(|other| other.pivot)
     }
 
     pub(crate) async fn run(&self, cx: &C, index: usize, undo: bool, state: &mut String) -> StepResult<C> {

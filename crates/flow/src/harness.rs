@@ -36,6 +36,8 @@ pub enum Verdict {
     Repeat,
     /// Treat the step as failed for good (asked after it ran).
     Fail,
+    /// Lay the task aside for a moment, and ask again then (asked before it runs).
+    Hold,
 }
 
 /// Asked at every point of every flow.

@@ -37,6 +37,9 @@ pub struct Cursor {
     /// What it waits for, in words; empty before the first try has failed.
     #[serde(default)]
     pub waits_for: String,
+    /// Since when it waits for that.
+    #[serde(default)]
+    pub waits_since: Option<Millis>,
     /// Why the flow is being undone: the API's code and a message. Set with `Phase::Undo`.
     #[serde(default)]
     pub failure: Option<(String, String)>,
@@ -51,6 +54,7 @@ impl Cursor {
             since: now,
             tries: 0,
             waits_for: String::new(),
+            waits_since: None,
             failure: None,
         }
     }
@@ -120,6 +124,10 @@ pub struct Entry {
     pub progress: f64,
     /// Set with the last record.
     pub end: Option<End>,
+    /// Set where the task is laid aside: when it is to be taken up again.
+    pub parked_until: Option<Millis>,
+    /// Whether it is refused with [`JournalError::Cancelled`] where the task is to be cancelled.
+    pub can_be_cancelled: bool,
     /// When it was written.
     pub at: Millis,
 }
@@ -130,6 +138,9 @@ pub enum JournalError {
     /// Another worker has the task: whoever sees this must stop at once and touch nothing.
     #[error("another worker has the task")]
     Fenced,
+    /// The task is to be cancelled, and nothing that can't be taken back is done yet.
+    #[error("the task is to be cancelled")]
+    Cancelled,
     /// The ledger can be written, but not with this: trying again changes nothing.
     #[error("the ledger rejects it: {0}")]
     Rejected(String),
@@ -142,6 +153,9 @@ pub enum JournalError {
 pub trait Journal<C: Context>: Send + Sync {
     /// Writes a record and `writes`, in one transaction, if the claim still holds. On return it is durable.
     fn append(&self, claim: Claim, entry: Entry, writes: Vec<C::Write>) -> BoxFuture<'_, Result<(), JournalError>>;
+
+    /// Whether somebody wants the task cancelled. Asked several times a second while a step runs that could be undone.
+    fn is_cancelled(&self, claim: Claim) -> bool;
 
     /// Keeps the claim alive while a step takes its time. Called every few seconds.
     fn renew(&self, claim: Claim, now: Millis) -> BoxFuture<'_, Result<(), JournalError>>;

@@ -16,7 +16,7 @@ pub mod harness;
 mod journal;
 mod step;
 
-pub use clock::{Clock, SystemClock, VirtualClock};
+pub use clock::{AdvancedClock, Clock, SystemClock, VirtualClock};
 pub use drive::{Stopped, drive};
 pub use entry::{FlowEntry, StepInfo};
 pub use journal::{Claim, Claimed, Cursor, End, Entry, Journal, JournalError, Passed, Phase};

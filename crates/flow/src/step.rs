@@ -37,6 +37,15 @@ pub enum StepError {
         /// For the person who reads the task's message.
         message: String,
     },
+    /// Its moment has not come: the task is laid aside until then, or until somebody wakes it, and the time in between
+    /// counts for no deadline.
+    #[error("{why}")]
+    Park {
+        /// When it is to be taken up again.
+        until: Millis,
+        /// What it waits for.
+        why: String,
+    },
 }
 
 /// The function of a step, or of its undo. It may change the state; the change is saved with the record.
@@ -54,6 +63,8 @@ pub struct Step<C: Context, S> {
     pub pivot: bool,
     /// How long the step, or its undo, is tried by one worker.
     pub deadline: Duration,
+    /// What the step waits for while all goes well; empty where it waits for nothing.
+    pub waits_for: &'static str,
 }
 
 /// A durable change. The value is what the flow remembers between its steps.
@@ -65,6 +76,12 @@ pub trait Flow: Serialize + DeserializeOwned + Send + 'static {
     /// In order.
     const STEPS: &'static [Step<Self::Cx, Self>];
 
+    /// What is written when the flow is accepted, and again when one that was undone is tried again: what is wanted from
+    /// now on.
+    fn begin(&self) -> Outcome<Self::Cx> {
+        None
+    }
+
     /// What is written in the record that turns the flow round, before anything is taken back: what is wanted is made
     /// again what it was. The undo of each step then only brings the world to what the ledger wants, as its run did.
     fn turn(&self) -> Outcome<Self::Cx> {
@@ -75,23 +92,26 @@ pub trait Flow: Serialize + DeserializeOwned + Send + 'static {
     fn settle(&self, end: &End, now: Millis) -> Outcome<Self::Cx>;
 }
 
-/// Writes a list of steps: `steps![start_nodes undo remove_nodes within 30, flush as pivot, report]`.
-/// `within` is the deadline in seconds, 60 where it is not given.
+/// Writes a list of steps: `steps![start_nodes undo remove_nodes within 30 "nodes to serve", flush as pivot, report]`.
+/// `within` is the deadline in seconds, 60 where it is not given; the text says what the step waits for.
 #[macro_export]
 macro_rules! steps {
-    ($($run:ident $(undo $undo:ident)? $(as $pivot:ident)? $(within $secs:literal)?),+ $(,)?) => {
+    ($($run:ident $(undo $undo:ident)? $(as $pivot:ident)? $(within $secs:literal $($waits:literal)?)?),+ $(,)?) => {
         &[$($crate::Step {
             name: stringify!($run),
             run: |cx, state| Box::pin($run(cx, state)),
             undo: $crate::steps!(@undo $($undo)?),
             pivot: $crate::steps!(@pivot $($pivot)?),
             deadline: ::std::time::Duration::from_secs($crate::steps!(@secs $($secs)?)),
+            waits_for: $crate::steps!(@waits $($($waits)?)?),
         }),+]
     };
     (@undo) => { None };
     (@undo $undo:ident) => { Some(|cx, state| Box::pin($undo(cx, state))) };
     (@pivot) => { false };
     (@pivot pivot) => { true };
+    (@waits) => { "" };
+    (@waits $waits:literal) => { $waits };
     (@secs) => { 60 };
     (@secs $secs:literal) => { $secs };
 }

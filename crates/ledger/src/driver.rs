@@ -171,6 +171,9 @@ pub enum Error {
     /// A worker's claim is no longer the newest.
     #[error("another worker has the task")]
     Fenced,
+    /// The task is to be cancelled.
+    #[error("the task is to be cancelled")]
+    Cancelled,
     /// The store ended the transaction by itself, as it does when its disk is full.
     #[error("the store gave up the transaction")]
     GaveUp,
@@ -185,7 +188,7 @@ impl Error {
         match self {
             Error::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation),
             Error::Corrupt(_) | Error::TooNew { .. } => true,
-            Error::Fenced | Error::GaveUp | Error::Closed => false,
+            Error::Fenced | Error::Cancelled | Error::GaveUp | Error::Closed => false,
         }
     }
 

@@ -53,6 +53,11 @@ pub struct Instance {
     pub auto_renew: i64,
     /// Whether it refuses to be destroyed.
     pub delete_protection: bool,
+    /// Whether writes are refused.
+    pub read_only: bool,
+    /// When its maintenance window begins and ends: minutes of the day, in the service's own zone. One that ends before
+    /// it begins goes over midnight.
+    pub window: (i64, i64),
     /// When it was accepted.
     pub created_at: Millis,
     /// Until when it is paid for; prepaid alone.
@@ -67,7 +72,7 @@ macro_rules! columns {
     () => {
         "id, account, name, project, type, version, memory_mb, shards, replicas, zone, vpc, subnet, address, port, \
          is_open, status, shows_node_set, no_auth, password, admin, billing, auto_renew, delete_protection, \
-         created_at, deadline_at, closed_at, offline_at, product_version"
+         created_at, deadline_at, closed_at, offline_at, product_version, read_only, window_start, window_end"
     };
 }
 const COLUMNS: &str = columns!();
@@ -76,7 +81,7 @@ const COLUMNS: &str = columns!();
 pub fn insert_instance(tx: &mut dyn Tx, it: &Instance) -> Result<()> {
     let sql = format!(
         "insert into instance ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
-         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)"
+         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)"
     );
     tx.exec(
         &sql,
@@ -109,6 +114,9 @@ pub fn insert_instance(tx: &mut dyn Tx, it: &Instance) -> Result<()> {
             it.closed_at,
             it.offline_at,
             it.product_version.as_str(),
+            it.read_only,
+            it.window.0,
+            it.window.1,
         ],
     )?;
     crate::node::routes_changed(tx)
@@ -145,6 +153,8 @@ fn read(mut row: Row) -> Result<Instance> {
         deadline_at: row.int_opt(24)?.map(Millis),
         closed_at: row.int_opt(25)?.map(Millis),
         offline_at: row.int_opt(26)?.map(Millis),
+        read_only: row.int(28)? != 0,
+        window: (row.int(29)?, row.int(30)?),
     })
 }
 
@@ -270,9 +280,54 @@ pub fn set_delete_protection(tx: &mut dyn Tx, id: &InstanceId, protected: bool) 
     Ok(())
 }
 
+/// Sets the memory of a shard, in MiB.
+pub fn set_memory(tx: &mut dyn Tx, id: &InstanceId, memory_mb: i64) -> Result<()> {
+    tx.exec("update instance set memory_mb = $2 where id = $1", args![id, memory_mb])?;
+    Ok(())
+}
+
+/// Sets the engine: the type, and the oldest version of it that may run the instance.
+pub fn set_engine(tx: &mut dyn Tx, id: &InstanceId, type_id: TypeId, version: EngineVersion) -> Result<()> {
+    let sql = "update instance set type = $2, version = $3 where id = $1";
+    tx.exec(sql, args![id, type_id.number(), version.to_string()])?;
+    Ok(())
+}
+
+/// Sets whether writes are refused.
+pub fn set_read_only(tx: &mut dyn Tx, id: &InstanceId, read_only: bool) -> Result<()> {
+    tx.exec("update instance set read_only = $2 where id = $1", args![id, read_only])?;
+    Ok(())
+}
+
+/// Sets the maintenance window, in minutes of the day.
+pub fn set_window(tx: &mut dyn Tx, id: &InstanceId, window: (i64, i64)) -> Result<()> {
+    let sql = "update instance set window_start = $2, window_end = $3 where id = $1";
+    tx.exec(sql, args![id, window.0, window.1])?;
+    Ok(())
+}
+
+/// Sets how it is paid for, and until when.
+pub fn set_billing(tx: &mut dyn Tx, id: &InstanceId, billing: BillingMode, deadline_at: Option<Millis>) -> Result<()> {
+    let sql = "update instance set billing = $2, deadline_at = $3 where id = $1";
+    tx.exec(sql, args![id, billing.number(), deadline_at])?;
+    Ok(())
+}
+
+/// Makes the instance what its members are: how many replicas, the zone of the primary.
+pub fn count_members(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
+    tx.exec(
+        "update instance set
+            replicas = (select count(*) from node where instance = $1 and role = 1 and joins = 0),
+            zone = coalesce((select zone from node where instance = $1 and role = 0), zone) where id = $1",
+        args![id],
+    )?;
+    Ok(())
+}
+
 /// Deletes an instance with its nodes and tags. Its tasks and deals stay.
 pub fn delete_instance(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
     tx.exec("delete from tag where instance = $1", args![id])?;
+    tx.exec("delete from pending where instance = $1", args![id])?;
     tx.exec("delete from node where instance = $1", args![id])?;
     tx.exec("delete from instance where id = $1", args![id])?;
     crate::node::routes_changed(tx)

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use model::{Millis, TaskResult};
 
 use crate::task::to_json;
-use crate::{Error, Ledger, Result, Tx, args, renew_claim};
+use crate::{Error, Ledger, Result, Tx, args, is_cancelled, renew_claim};
 
 /// How long a worker has a task without a sign of life. Renewed with every record, and every few seconds.
 pub const LEASE: std::time::Duration = std::time::Duration::from_secs(15);
@@ -29,6 +29,11 @@ impl<C: Context<Write = Write>> Journal<C> for Ledger {
         Box::pin(async move { done.await.map_err(refused) })
     }
 
+    fn is_cancelled(&self, claim: Claim) -> bool {
+        // What can't be asked now is asked again soon.
+        self.read(|reader| is_cancelled(reader, claim.task)).unwrap_or(false)
+    }
+
     fn renew(&self, claim: Claim, now: Millis) -> BoxFuture<'_, std::result::Result<(), JournalError>> {
         Box::pin(async move { self.write(move |tx| renew_claim(tx, claim, now + LEASE)).await.map_err(refused) })
     }
@@ -37,26 +42,32 @@ impl<C: Context<Write = Write>> Journal<C> for Ledger {
 fn refused(error: Error) -> JournalError {
     match error {
         Error::Fenced => JournalError::Fenced,
+        Error::Cancelled => JournalError::Cancelled,
         other if other.is_final() => JournalError::Rejected(other.to_string()),
         other => JournalError::Unavailable(other.to_string()),
     }
 }
 
 fn record(tx: &mut dyn Tx, claim: Claim, entry: &Entry, writes: &[Write]) -> Result<()> {
-    let until = entry.at + LEASE;
+    if entry.can_be_cancelled && is_cancelled(tx.reader(), claim.task)? {
+        return Err(Error::Cancelled);
+    }
+    let until = entry.parked_until.unwrap_or(entry.at + LEASE);
     let cursor = to_json(&entry.cursor)?;
     let changed = tx.exec(
-        "update task set state = $3, cursor = $4, progress = case when progress < $5 then $5 else progress end, lease_until = $6
+        "update task set state = $3, cursor = $4, progress = case when progress < $5 then $5 else progress end, lease_until = $6,
+            parked = $7
          where id = $1 and fence = $2 and result < 2",
-        args![claim.task, claim.fence, entry.state.as_str(), cursor, entry.progress, until],
+        args![claim.task, claim.fence, entry.state.as_str(), cursor, entry.progress, until, entry.parked_until.is_some()],
     )?;
     if changed != 1 {
         return Err(Error::Fenced);
     }
     if let Some(passed) = &entry.passed {
         tx.exec(
-            "insert into step (task, seq, name, phase, started_at, ended_at, tries, message)
-             values ($1, (select coalesce(max(seq), 0) + 1 from step where task = $1), $2, $3, $4, $5, $6, $7)",
+            "insert into step (task, seq, name, phase, started_at, ended_at, tries, message, attempt)
+             values ($1, (select coalesce(max(seq), 0) + 1 from step where task = $1), $2, $3, $4, $5, $6, $7,
+                (select attempt from task where id = $1))",
             args![
                 claim.task,
                 passed.step.as_str(),
@@ -92,14 +103,15 @@ fn finish(tx: &mut dyn Tx, claim: Claim, end: &End, now: Millis) -> Result<()> {
             ended_at = case when $5 > started_at then $5 else started_at end where id = $1",
         args![claim.task, result.number(), code, message, now],
     )?;
-    // Whatever the flow wrote of it, or could not: an instance that no task has is not busy.
+    tx.exec("delete from pending where task = $1", args![claim.task])?;
+    // Only of the instance that it has. Whatever the flow wrote of it, or could not: an instance that no task has is not busy.
     tx.exec(
-        "update instance set status = 2 where status = 1 and id = (select instance from task where id = $1)",
+        "update instance set status = 2 where status = 1 and id = (select instance from hold where task = $1)",
         args![claim.task],
     )?;
     tx.exec(
         "update instance set status = -3, closed_at = $2, offline_at = $2
-         where status = 0 and id = (select instance from task where id = $1)",
+         where status = 0 and id = (select instance from hold where task = $1)",
         args![claim.task, now],
     )?;
     tx.exec("delete from hold where task = $1", args![claim.task])?;

@@ -8,14 +8,17 @@
 
 mod deal;
 mod driver;
+mod event;
 mod instance;
 mod journal;
 mod meta;
 mod migrations;
 mod node;
+mod pending;
 mod select;
 mod tag;
 mod task;
+mod task_flow;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -25,13 +28,16 @@ use tokio::sync::oneshot;
 
 pub use deal::*;
 pub use driver::{Error, Reader, Result, Row, Tx, Value};
+pub use event::*;
 pub use instance::*;
 pub use journal::{LEASE, Write, write};
 pub use meta::*;
 pub use node::*;
+pub use pending::*;
 pub use select::Select;
 pub use tag::*;
 pub use task::*;
+pub use task_flow::*;
 
 /// The ledger: cheap to clone.
 #[derive(Clone)]

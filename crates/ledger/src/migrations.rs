@@ -6,8 +6,11 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{Error, Result};
 
-const ON_SQLITE: &[&str] =
-    &[include_str!("migrations/sqlite/0001_spine.sql"), include_str!("migrations/sqlite/0002_plans.sql")];
+const ON_SQLITE: &[&str] = &[
+    include_str!("migrations/sqlite/0001_spine.sql"),
+    include_str!("migrations/sqlite/0002_plans.sql"),
+    include_str!("migrations/sqlite/0003_shape.sql"),
+];
 
 pub(crate) fn run_on_sqlite(file: &Path) -> Result<()> {
     let mut connection = Connection::open(file)?;

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
-use model::{EngineVersion, Epoch, InstanceId, NodeAddr, NodeId, NodeRole, Route, RoutingTable, Target, Vip};
+use model::{EngineVersion, Epoch, InstanceId, NodeAddr, NodeId, NodeRole, Route, RoutingTable, Target, TypeId, Vip};
 
 use crate::{Reader, Result, Row, Tx, args, count_on, counter};
 
@@ -17,6 +17,12 @@ pub struct Node {
     pub group: i64,
     /// Its part in its shard.
     pub role: NodeRole,
+    /// Whether it is still joining: it follows the primary, is no member yet, and is never promoted.
+    pub joins: bool,
+    /// The engine that it is to run.
+    pub type_id: TypeId,
+    /// The oldest version of that engine that may run it.
+    pub version: EngineVersion,
     /// Where it is.
     pub zone: i64,
     /// Where it listens.
@@ -34,11 +40,13 @@ pub struct Node {
 }
 
 const COLUMNS: &str = "id, instance, number, shard_group, role, zone, address, port, epoch, runs, observed_epoch, \
-    observed_up, observed_version";
+    observed_up, observed_version, joins, type, version";
 
 /// Adds a node. Its address is unique.
 pub fn insert_node(tx: &mut dyn Tx, node: &Node) -> Result<()> {
-    let sql = format!("insert into node ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)");
+    let sql = format!(
+        "insert into node ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    );
     tx.exec(
         &sql,
         args![
@@ -55,6 +63,9 @@ pub fn insert_node(tx: &mut dyn Tx, node: &Node) -> Result<()> {
             node.observed_epoch,
             node.observed_up,
             node.observed_version.map(|version| version.to_string()).unwrap_or_default(),
+            node.joins,
+            node.type_id.number(),
+            node.version.to_string(),
         ],
     )?;
     Ok(())
@@ -76,12 +87,15 @@ fn read(mut row: Row) -> Result<Node> {
         observed_epoch: row.int_opt(10)?.map(Epoch),
         observed_up: row.int(11)? != 0,
         observed_version: EngineVersion::parse(&row.text(12)?),
+        joins: row.int(13)? != 0,
+        type_id: row.numbered(14, TypeId::parse)?,
+        version: row.parsed(15, EngineVersion::parse)?,
     })
 }
 
 /// The nodes of an instance, the primary first.
 pub fn nodes_of(reader: &mut dyn Reader, instance: &InstanceId) -> Result<Vec<Node>> {
-    let sql = format!("select {COLUMNS} from node where instance = $1 order by role, number");
+    let sql = format!("select {COLUMNS} from node where instance = $1 order by role, joins, number");
     reader.rows(&sql, args![instance])?.into_iter().map(read).collect()
 }
 
@@ -108,6 +122,48 @@ pub fn node_addr_is_taken(reader: &mut dyn Reader, addr: NodeAddr) -> Result<boo
 pub fn set_running(tx: &mut dyn Tx, instance: &InstanceId, runs: bool) -> Result<()> {
     tx.exec("update node set runs = $2, epoch = epoch + 1 where instance = $1 and runs <> $2", args![instance, runs])?;
     routes_changed(tx)
+}
+
+/// As [`set_running`], for one node.
+pub fn set_node_running(tx: &mut dyn Tx, node: &NodeId, runs: bool) -> Result<()> {
+    tx.exec("update node set runs = $2, epoch = epoch + 1 where id = $1 and runs <> $2", args![node, runs])?;
+    routes_changed(tx)
+}
+
+/// Deletes a node.
+pub fn delete_node(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
+    tx.exec("delete from node where id = $1", args![node])?;
+    routes_changed(tx)
+}
+
+/// Makes a node that joins a member.
+pub fn join_node(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
+    tx.exec("update node set joins = 0 where id = $1", args![node])?;
+    Ok(())
+}
+
+/// Makes a replica the primary of its instance in the place of the one given, if that still is and neither has been
+/// started anew; answers whether so. With `ended` the old primary's process is over: its next start has another epoch.
+pub fn hand_over(tx: &mut dyn Tx, from: (&NodeId, Epoch), to: (&NodeId, Epoch), ended: bool) -> Result<bool> {
+    let both_stand = "select count(*) from node where (id = $1 and epoch = $2 and role = 0)
+        or (id = $3 and epoch = $4 and role = 1 and runs = 1)";
+    let standing = tx.row(both_stand, args![from.0, from.1, to.0, to.1])?.map_or(Ok(0), |row| row.int(0))?;
+    if standing != 2 {
+        return Ok(false);
+    }
+    tx.exec(
+        "update node set role = 1, epoch = epoch + $2, observed_up = case when $2 = 1 then 0 else observed_up end
+         where id = $1",
+        args![from.0, ended],
+    )?;
+    tx.exec("update node set role = 0, joins = 0 where id = $1", args![to.0])?;
+    tx.exec(
+        "update instance set zone = (select zone from node where id = $1)
+         where id = (select instance from node where id = $1)",
+        args![to.0],
+    )?;
+    routes_changed(tx)?;
+    Ok(true)
 }
 
 /// Gives a node that is to run the epoch of its next start, if it still has the one that `ended`; answers whether it

@@ -49,6 +49,8 @@ pub struct NewTask<'a> {
     pub first_step: &'static str,
     /// The flow's state as JSON.
     pub state: String,
+    /// Whether it takes the instance: one that only looks on does not.
+    pub holds: bool,
 }
 
 /// Accepts a task, and takes its instance: [`Error::is_taken`] where another task has that.
@@ -57,9 +59,11 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
     let last = tx.row("select started_at from task order by id desc limit 1", &[])?;
     let started_at = last.map_or(Ok(now), |row| row.int(0).map(|last| now.max(Millis(last))))?;
     let cursor = to_json(&Cursor::start(new.first_step, now))?;
+    let instance = new.instance;
     let row = tx.row(
         "insert into task (account, caller, instance, instance_name, project, type, flow, state, cursor, result,
-            progress, started_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11) returning id",
+            progress, started_at, first_state, size)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $8, $12) returning id",
         args![
             new.instance.account,
             new.caller,
@@ -72,10 +76,13 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
             cursor,
             TaskResult::Waiting.number(),
             started_at,
+            instance.memory_mb * instance.shards * (instance.replicas + 1),
         ],
     )?;
     let id = TaskId(row.ok_or_else(|| Error::Corrupt("an insert returned nothing".into()))?.int(0)?);
-    tx.exec("insert into hold (instance, task) values ($1, $2)", args![&new.instance.id, id])?;
+    if new.holds {
+        tx.exec("insert into hold (instance, task) values ($1, $2)", args![&new.instance.id, id])?;
+    }
     Ok(id)
 }
 
@@ -88,7 +95,7 @@ pub fn holder(reader: &mut dyn Reader, instance: &InstanceId) -> Result<Option<T
 /// Takes tasks that nobody works on, oldest first, until `until`.
 pub fn claim_tasks(tx: &mut dyn Tx, now: Millis, until: Millis, most: i64) -> Result<Vec<Claimed>> {
     let mut rows = tx.rows(
-        "update task set fence = fence + 1, lease_until = $2, result = 1
+        "update task set fence = fence + 1, lease_until = $2, result = 1, parked = 0
          where id in (select id from task where result < 2 and lease_until <= $1 order by id limit $3)
          returning id, fence, flow, state, cursor",
         args![now, until, most],
@@ -122,7 +129,7 @@ pub fn end_leases(tx: &mut dyn Tx) -> Result<()> {
 
 /// Keeps a claim until `until`: [`Error::Fenced`] where it isn't the newest any more.
 pub fn renew_claim(tx: &mut dyn Tx, claim: Claim, until: Millis) -> Result<()> {
-    let sql = "update task set lease_until = $3 where id = $1 and fence = $2 and result < 2";
+    let sql = "update task set lease_until = $3 where id = $1 and fence = $2 and result < 2 and parked = 0";
     if tx.exec(sql, args![claim.task, claim.fence, until])? == 1 { Ok(()) } else { Err(Error::Fenced) }
 }
 
@@ -154,6 +161,12 @@ fn read(mut row: Row) -> Result<Task> {
 /// The task of this id, whoever owns it.
 pub fn task(reader: &mut dyn Reader, id: TaskId) -> Result<Option<Task>> {
     reader.row(concat!("select ", columns!(), " where id = $1"), args![id])?.map(read).transpose()
+}
+
+/// The open tasks of an account, oldest first.
+pub fn open_tasks(reader: &mut dyn Reader, account: i64) -> Result<Vec<Task>> {
+    let sql = concat!("select ", columns!(), " where result < 2 and account = $1 order by id");
+    reader.rows(sql, args![account])?.into_iter().map(read).collect()
 }
 
 /// A page of the tasks that fit, newest first, and how many fit in all.

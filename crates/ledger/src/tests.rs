@@ -44,6 +44,8 @@ fn sample(number: u64) -> Instance {
         billing: BillingMode::Postpaid,
         auto_renew: 0,
         delete_protection: false,
+        read_only: false,
+        window: (180, 240),
         created_at: Millis(1_000 + number as i64),
         deadline_at: None,
         closed_at: None,
@@ -52,7 +54,7 @@ fn sample(number: u64) -> Instance {
 }
 
 fn new_task(instance: &Instance) -> NewTask<'_> {
-    NewTask { instance, caller: "7", kind: "004", flow: "f", first_step: "a", state: "{}".into() }
+    NewTask { instance, caller: "7", kind: "004", flow: "f", first_step: "a", state: "{}".into(), holds: true }
 }
 
 async fn submit(ledger: &Ledger, instance: Instance, at: i64) -> Result<TaskId> {
@@ -159,6 +161,8 @@ fn record(step: &str, end: Option<End>) -> Entry {
         cursor: Cursor::start("b", Millis(2)),
         progress: 0.5,
         end,
+        parked_until: None,
+        can_be_cancelled: true,
         at: Millis(20),
     }
 }

@@ -130,6 +130,10 @@ pub trait Runtime: Send + Sync {
     /// `epoch` can start it from then on. Done already: success.
     fn stop(&self, node: NodeId, epoch: Epoch) -> BoxFuture<'_, Result<(), RuntimeError>>;
 
+    /// Kills the process of one start of the node, as a crash would, and leaves all else to those who watch. A later
+    /// start, or none: success.
+    fn kill(&self, node: NodeId, epoch: Epoch) -> BoxFuture<'_, Result<(), RuntimeError>>;
+
     /// As `stop`, without letting it write, and deletes its data and its folder.
     fn remove(&self, node: NodeId, epoch: Epoch) -> BoxFuture<'_, Result<(), RuntimeError>>;
 

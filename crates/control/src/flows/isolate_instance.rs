@@ -50,8 +50,6 @@ pub(crate) fn submit(
     }
     let prepaid = instance.billing == BillingMode::Prepaid;
     let keep_for = if prepaid { settings.recycle_prepaid_for } else { settings.recycle_postpaid_for };
-    set_status(tx, &instance.id, InstanceStatus::Busy)?;
-    set_open(tx, &instance.id, false)?;
     let flow = IsolateInstance { instance: instance.id.clone(), prepaid, keep_for, deal };
     open_task(tx, caller, instance, KIND, &flow, now)
 }
@@ -61,6 +59,14 @@ impl Flow for IsolateInstance {
     const NAME: &'static str = "isolate-instance";
     const STEPS: &'static [Step<FlowCx, Self>] =
         steps![close_address undo open_address, stop_nodes undo start_nodes within 120];
+
+    fn begin(&self) -> Outcome<FlowCx> {
+        let id = self.instance.clone();
+        Some(write(move |tx| {
+            set_status(tx, &id, InstanceStatus::Busy)?;
+            set_open(tx, &id, false)
+        }))
+    }
 
     fn turn(&self) -> Outcome<FlowCx> {
         let id = self.instance.clone();

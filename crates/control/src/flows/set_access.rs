@@ -20,6 +20,9 @@ pub(crate) struct SetAccess {
     previous_no_auth: bool,
     /// As in the ledger: sealed.
     previous_password: Option<Vec<u8>>,
+    /// How one is to get in: whether without a password, and with which, sealed.
+    #[serde(default)]
+    wanted: Option<(bool, Option<Vec<u8>>)>,
 }
 
 /// How one is to get in.
@@ -59,9 +62,8 @@ pub(crate) fn submit(
         instance: instance.id.clone(),
         previous_no_auth: instance.no_auth,
         previous_password: instance.password.clone(),
+        wanted: Some((no_auth, password)),
     };
-    set_status(tx, &instance.id, InstanceStatus::Busy)?;
-    set_access(tx, &instance.id, no_auth, password.as_deref())?;
     let kind = if no_auth == instance.no_auth { "007" } else { "035" };
     open_task(tx, caller, instance, kind, &flow, now)
 }
@@ -70,6 +72,17 @@ impl Flow for SetAccess {
     type Cx = FlowCx;
     const NAME: &'static str = "set-access";
     const STEPS: &'static [Step<FlowCx, Self>] = steps![apply_users undo apply_users];
+
+    fn begin(&self) -> Outcome<FlowCx> {
+        let (id, wanted) = (self.instance.clone(), self.wanted.clone());
+        Some(write(move |tx| {
+            set_status(tx, &id, InstanceStatus::Busy)?;
+            match &wanted {
+                Some((no_auth, password)) => set_access(tx, &id, *no_auth, password.as_deref()),
+                None => Ok(()),
+            }
+        }))
+    }
 
     fn turn(&self) -> Outcome<FlowCx> {
         let (id, no_auth, password) = (self.instance.clone(), self.previous_no_auth, self.previous_password.clone());

@@ -7,13 +7,16 @@ use ::redis::{
 use futures_util::future::BoxFuture;
 use model::{AclUser, NodeAddr};
 
-use super::{NodeError, Nodes, Peer, Replication};
+use super::{NOWHERE, NodeError, Nodes, Peer, Replication};
 use crate::spec::ADMIN;
 
 /// How long a node may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a node may take to answer. Deleting much data is asked for in the background, so nothing takes longer.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long a fenced node holds clients' writes. Its successor takes over in some ten milliseconds.
+const HELD_FOR: Duration = Duration::from_secs(3);
 
 /// Speaks to real engines. A connection lives for one exchange: exchanges are few, and nodes come and go.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +53,41 @@ impl Nodes for RedisNodes {
     fn replication<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Replication, NodeError>> {
         Box::pin(async move {
             ask::<String>(peer, cmd("INFO").arg("replication")).await.map(|text| read_replication(&text))
+        })
+    }
+
+    fn fence<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move {
+            let mut connection = connect(peer).await?;
+            let millis = HELD_FOR.as_millis() as u64;
+            let mut hold = Pipeline::new();
+            hold.cmd("CLIENT").arg("PAUSE").arg(millis).arg("WRITE").ignore();
+            hold.cmd("REPLICAOF").arg(NOWHERE.0.ip().to_string()).arg(NOWHERE.0.port()).ignore();
+            hold.query_async::<()>(&mut connection).await.map_err(|error| refused(peer.addr, &error))
+        })
+    }
+
+    fn promote<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move {
+            let mut connection = connect(peer).await?;
+            let mut promotion = Pipeline::new();
+            promotion.cmd("REPLICAOF").arg("NO").arg("ONE").ignore();
+            promotion.cmd("CLIENT").arg("UNPAUSE").ignore();
+            promotion.query_async::<()>(&mut connection).await.map_err(|error| refused(peer.addr, &error))
+        })
+    }
+
+    fn set_memory<'a>(&'a self, peer: &'a Peer, bytes: u64) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(
+            async move { ask::<String>(peer, cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes)).await.map(drop) },
+        )
+    }
+
+    fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>> {
+        Box::pin(async move {
+            let text: String = ask(peer, cmd("INFO").arg("memory")).await?;
+            let used = text.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
+            used.ok_or_else(|| error(peer.addr, "INFO has no used_memory".into()))
         })
     }
 
@@ -100,8 +138,15 @@ fn read_replication(info: &str) -> Replication {
         (Some(host), Some(port)) => format!("{host}:{port}").parse().ok().map(NodeAddr),
         _ => None,
     };
-    let is_synced = field("master_link_status") == Some("up") && field("master_sync_in_progress") == Some("0");
-    Replication { upstream, is_synced }
+    let number = |name: &str| field(name).and_then(|text| text.trim().parse::<i64>().ok());
+    let is_syncing = number("master_sync_in_progress") != Some(0);
+    let is_synced = field("master_link_status") == Some("up") && !is_syncing;
+    let offset = number("master_repl_offset").unwrap_or(0);
+    let applied = number("slave_repl_offset").filter(|_| upstream.is_some()).unwrap_or(offset);
+    // -1: it never had it.
+    let lost_for = number("master_link_down_since_seconds").filter(|_| !is_syncing);
+    let lost_for = lost_for.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+    Replication { upstream, is_synced, offset, applied, lost_for }
 }
 
 #[cfg(test)]
@@ -111,11 +156,28 @@ mod tests {
     #[test]
     fn a_replica_is_synced_once_its_link_is_up_and_no_sync_goes_on() {
         let info = "# Replication\r\nrole:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:7001\r\n\
-                    master_link_status:up\r\nmaster_sync_in_progress:0\r\n";
+                    master_link_status:up\r\nmaster_sync_in_progress:0\r\nslave_repl_offset:70\r\n\
+                    master_repl_offset:71\r\n";
         let upstream = Some(NodeAddr("127.0.0.1:7001".parse().unwrap()));
-        assert_eq!(read_replication(info), Replication { upstream, is_synced: true });
+        let synced = Replication { upstream, is_synced: true, offset: 71, applied: 70, lost_for: None };
+        assert_eq!(read_replication(info), synced);
         let syncing = info.replace("in_progress:0", "in_progress:1");
-        assert_eq!(read_replication(&syncing), Replication { upstream, is_synced: false });
-        assert_eq!(read_replication("role:master\r\n"), Replication { upstream: None, is_synced: false });
+        assert_eq!(read_replication(&syncing), Replication { is_synced: false, ..synced });
+        let primary = Replication { offset: 5, applied: 5, ..Replication::default() };
+        assert_eq!(read_replication("role:master\r\nmaster_repl_offset:5\r\n"), primary);
+    }
+
+    #[test]
+    fn a_replica_tells_since_when_its_upstream_is_lost_unless_it_never_had_it_or_loads_a_copy() {
+        let lost = |seconds: &str, syncing: &str| {
+            let info = format!(
+                "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:7001\r\nmaster_link_status:down\r\n\
+                 master_sync_in_progress:{syncing}\r\nmaster_link_down_since_seconds:{seconds}\r\n"
+            );
+            read_replication(&info).lost_for
+        };
+        assert_eq!(lost("3", "0"), Some(Duration::from_secs(3)));
+        assert_eq!(lost("-1", "0"), None);
+        assert_eq!(lost("3", "1"), None);
     }
 }

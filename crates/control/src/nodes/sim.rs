@@ -1,11 +1,13 @@
 //! Speaks to the nodes of a simulated world.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use model::{AclUser, NodeAddr, NodeId};
 use runtime::SimWorld;
 use runtime::sim::Unanswered;
 
-use super::{NodeError, Nodes, Peer, Replication};
+use super::{NOWHERE, NodeError, Nodes, Peer, Replication};
 
 pub(crate) struct SimNodes(pub(crate) SimWorld);
 
@@ -42,11 +44,30 @@ impl Nodes for SimNodes {
         Box::pin(async move { self.ask(peer, |world, node| world.replicate(node, Some(upstream))) })
     }
 
+    fn fence<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.replicate(node, Some(NOWHERE))) })
+    }
+
+    fn promote<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.replicate(node, None)) })
+    }
+
+    fn set_memory<'a>(&'a self, peer: &'a Peer, bytes: u64) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.set_maxmemory(node, bytes)) })
+    }
+
+    fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| Ok(1_000_000 + 100 * world.keys(node)?.len() as u64)) })
+    }
+
     fn replication<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Replication, NodeError>> {
         Box::pin(async move {
             self.ask(peer, |world, node| {
                 let upstream = world.upstream(node)?;
-                Ok(Replication { upstream, is_synced: upstream.is_some() && world.link_up(node)? })
+                let is_synced = upstream.is_some() && world.link_up(node)?;
+                let offset = world.offset(node)?;
+                let lost_for = (upstream.is_some() && !is_synced).then_some(Duration::ZERO);
+                Ok(Replication { upstream, is_synced, offset, applied: offset, lost_for })
             })
         })
     }

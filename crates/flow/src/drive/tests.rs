@@ -30,6 +30,7 @@ struct Book {
     notes: Vec<&'static str>,
     unavailable: u32,
     rejects: Option<&'static str>,
+    cancelled: bool,
 }
 
 #[derive(Clone)]
@@ -93,6 +94,9 @@ impl Journal<World> for World {
                 return Err(JournalError::Fenced);
             }
             assert!(book.end.is_none(), "nothing is written after the end");
+            if book.cancelled && entry.can_be_cancelled {
+                return Err(JournalError::Cancelled);
+            }
             book.progress = book.progress.max(entry.progress);
             book.cursor = Some(entry.cursor);
             book.state = entry.state;
@@ -101,6 +105,10 @@ impl Journal<World> for World {
             book.notes.extend(writes);
             Ok(())
         })
+    }
+
+    fn is_cancelled(&self, _: Claim) -> bool {
+        self.book.lock().unwrap().cancelled
     }
 
     fn renew(&self, claim: Claim, _: Millis) -> BoxFuture<'_, Result<(), JournalError>> {
@@ -301,4 +309,69 @@ async fn what_the_ledger_will_never_take_ends_the_task_as_stuck() {
         assert!(message.starts_with("stuck after step "), "{message}");
         assert!(matches!(world.book.lock().unwrap().end, Some(End::Stuck { .. })));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_task_is_undone_also_when_it_waits_or_has_run_its_pivot_and_not_recorded_it() {
+    /// Cancels when a point is passed.
+    struct CancelAt(Point, Arc<Mutex<Book>>);
+    impl Probe for CancelAt {
+        fn at(&self, point: Point) -> Verdict {
+            if point == self.0 {
+                self.1.lock().unwrap().cancelled = true;
+            }
+            Verdict::Go
+        }
+    }
+    for step in ["light_left", "light_right", "open_door", "report"] {
+        for moment in [Moment::Before, Moment::After] {
+            let world = World::new();
+            let probe = CancelAt(at(step, Phase::Run, moment), world.book.clone());
+            let end = world.run::<Evening>(&probe).await;
+            if step == "report" {
+                assert_eq!(end, End::Done, "past the pivot it is too late");
+                continue;
+            }
+            let End::Undone { message, .. } = end else { panic!("{step}: not undone") };
+            assert!(message.contains("cancelled"), "{message}");
+            let things = world.things.lock().unwrap();
+            assert!(!things.left && !things.right, "{step}");
+        }
+    }
+    let world = World::new();
+    world.things.lock().unwrap().stubborn = u32::MAX;
+    let book = world.book.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        book.lock().unwrap().cancelled = true;
+    });
+    assert!(matches!(world.run::<Evening>(&NoProbe).await, End::Undone { .. }));
+    assert!(world.clock.now().since(Millis(1_000_000)).as_secs() < 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_held_is_laid_aside_with_what_it_waits_for_and_no_deadline_counts() {
+    struct Held(Mutex<u32>);
+    impl Probe for Held {
+        fn at(&self, point: Point) -> Verdict {
+            let mut left = self.0.lock().unwrap();
+            if point != at("light_right", Phase::Run, Moment::Before) || *left == 0 {
+                return Verdict::Go;
+            }
+            *left -= 1;
+            Verdict::Hold
+        }
+    }
+    let world = World::new();
+    let held = Held(Mutex::new(3));
+    let entry = FlowEntry::of::<Evening>();
+    for _ in 0..3 {
+        let driven = drive(&entry, &world, &world, &held, world.claim::<Evening>()).await;
+        assert_eq!(driven, Err(Stopped::Parked));
+        let cursor = world.book.lock().unwrap().cursor.clone().unwrap();
+        assert_eq!((cursor.step.as_str(), cursor.tries), ("light_right", 0));
+        assert!(cursor.waits_for.contains("held") && cursor.waits_since.is_some());
+        tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    }
+    assert_eq!(world.run::<Evening>(&held).await, End::Done);
 }

@@ -113,6 +113,10 @@ impl Runtime for LocalRuntime {
         self.on_host(move |host| host.stop(&node, epoch))
     }
 
+    fn kill(&self, node: NodeId, epoch: Epoch) -> BoxFuture<'_, Result<(), RuntimeError>> {
+        self.on_host(move |host| host.kill(&node, epoch))
+    }
+
     fn remove(&self, node: NodeId, epoch: Epoch) -> BoxFuture<'_, Result<(), RuntimeError>> {
         self.on_host(move |host| host.remove(&node, epoch))
     }
@@ -257,6 +261,20 @@ impl Host {
     fn stop(&self, node: &NodeId, epoch: Epoch) -> Result<(), RuntimeError> {
         let _fence = self.fence(node, epoch)?;
         self.folder(node).end(END_WITHIN).doing(|| format!("end the process of node {node}"))
+    }
+
+    fn kill(&self, node: &NodeId, epoch: Epoch) -> Result<(), RuntimeError> {
+        // Nobody may start it anew in between.
+        let _fence = Fence::take(&self.fences, node).doing(|| format!("take the fence of node {node}"))?;
+        let running = self.folder(node).running().doing(|| format!("look for the process of node {node}"))?;
+        match running.filter(|record| record.epoch == epoch) {
+            Some(record) => {
+                // Else its death would be taken for one that was asked for.
+                self.deaths.follow(node, &record);
+                record.process.terminate(Duration::ZERO).doing(|| format!("kill the process of node {node}"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn remove(&self, node: &NodeId, epoch: Epoch) -> Result<(), RuntimeError> {

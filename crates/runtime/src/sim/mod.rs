@@ -67,6 +67,11 @@ impl Runtime for SimRuntime {
         async move { self.world.lock().stop(&node, epoch) }.boxed()
     }
 
+    fn kill(&self, node: NodeId, epoch: Epoch) -> BoxFuture<'_, Result<(), RuntimeError>> {
+        self.world.lock().kill(&node, epoch);
+        ready(Ok(())).boxed()
+    }
+
     fn remove(&self, node: NodeId, epoch: Epoch) -> BoxFuture<'_, Result<(), RuntimeError>> {
         async move { self.world.lock().remove(&node, epoch) }.boxed()
     }

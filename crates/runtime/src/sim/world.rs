@@ -109,6 +109,22 @@ impl SimWorld {
         Ok(world.source_of(node).is_some())
     }
 
+    /// How far it is in the stream of writes: a replica that has all is as far as its upstream.
+    pub fn offset(&self, node: &NodeId) -> Result<i64, Unanswered> {
+        Ok(self.lock().client(node)?.offset)
+    }
+
+    /// Sets how much it may hold (`CONFIG SET maxmemory`), until its next start.
+    pub fn set_maxmemory(&self, node: &NodeId, bytes: u64) -> Result<(), Unanswered> {
+        self.lock().client(node)?.maxmemory = bytes;
+        Ok(())
+    }
+
+    /// How much it may hold.
+    pub fn maxmemory(&self, node: &NodeId) -> Result<u64, Unanswered> {
+        Ok(self.lock().client(node)?.maxmemory)
+    }
+
     /// Its keys.
     pub fn keys(&self, node: &NodeId) -> Result<BTreeSet<String>, Unanswered> {
         Ok(self.lock().client(node)?.keys.clone())
@@ -133,6 +149,7 @@ impl SimWorld {
             return Err(Unanswered::ReadOnly);
         }
         change(&mut sim.keys);
+        sim.offset += 1;
         world.settle();
         Ok(())
     }
@@ -230,6 +247,9 @@ struct SimNode {
     users: Vec<AclUser>,
     upstream: Option<NodeAddr>,
     keys: BTreeSet<String>,
+    /// Counts the writes that its keys come from.
+    offset: i64,
+    maxmemory: u64,
     starts: u32,
 }
 
@@ -289,6 +309,8 @@ impl World {
             users: spec.users.clone(),
             upstream: spec.upstream.as_ref().map(|Upstream { addr }| *addr),
             starts: before.as_ref().map_or(0, |node| node.starts) + 1,
+            offset: before.as_ref().map_or(0, |node| node.offset),
+            maxmemory: spec.maxmemory,
             keys: before.map(|node| node.keys).unwrap_or_default(),
             spec,
         };
@@ -308,6 +330,12 @@ impl World {
         self.fence(node, epoch)?;
         self.nodes.remove(node);
         Ok(())
+    }
+
+    pub(super) fn kill(&mut self, node: &NodeId, epoch: Epoch) {
+        if self.nodes.get(node).is_some_and(|node| node.spec.epoch == epoch) {
+            self.die(node);
+        }
     }
 
     pub(super) fn list(&self) -> Vec<NodeState> {
@@ -364,14 +392,14 @@ impl World {
     /// Brings all replicas up to date, those that follow replicas too.
     fn settle(&mut self) {
         for _ in 0..self.nodes.len() {
-            let replicas: Vec<(NodeId, BTreeSet<String>)> = self
-                .nodes
-                .keys()
-                .filter_map(|id| Some((id.clone(), self.nodes.get(self.source_of(id)?)?.keys.clone())))
-                .collect();
-            for (id, keys) in replicas {
+            let copy = |id: &NodeId| {
+                let source = self.nodes.get(self.source_of(id)?)?;
+                Some((id.clone(), source.keys.clone(), source.offset))
+            };
+            let replicas: Vec<(NodeId, BTreeSet<String>, i64)> = self.nodes.keys().filter_map(copy).collect();
+            for (id, keys, offset) in replicas {
                 if let Some(node) = self.nodes.get_mut(&id) {
-                    node.keys = keys;
+                    (node.keys, node.offset) = (keys, offset);
                 }
             }
         }

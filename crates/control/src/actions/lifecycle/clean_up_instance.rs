@@ -55,7 +55,6 @@ impl Action for CleanUpInstance {
 
 /// Accepts the deletion of an isolated instance. The keeper of the recycle bin comes by here too.
 pub(crate) fn submit(tx: &mut dyn Tx, caller: &Caller, instance: &Instance, now: Millis) -> Answer<TaskId> {
-    set_status(tx, &instance.id, InstanceStatus::ToBeDeleted)?;
     let flow = DeleteInstance { instance: instance.id.clone(), previous: instance.status };
     open_task(tx, caller, instance, KIND, &flow, now)
 }
@@ -72,6 +71,11 @@ impl Flow for DeleteInstance {
     const NAME: &'static str = "delete-instance";
     /// The first step does nothing but be passed: from then on the data may be half gone, and the only way is on.
     const STEPS: &'static [Step<FlowCx, Self>] = steps![give_up_data as pivot, remove_nodes within 120];
+
+    fn begin(&self) -> Outcome<FlowCx> {
+        let id = self.instance.clone();
+        Some(write(move |tx| set_status(tx, &id, InstanceStatus::ToBeDeleted)))
+    }
 
     fn settle(&self, end: &End, now: Millis) -> Outcome<FlowCx> {
         let (id, end, previous) = (self.instance.clone(), end.clone(), self.previous);

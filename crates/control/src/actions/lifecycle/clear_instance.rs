@@ -57,7 +57,6 @@ impl Action for ClearInstance {
                     return Err(text::wrong_password("Password"));
                 }
             }
-            set_status(tx, &instance.id, InstanceStatus::Busy)?;
             let flow = ClearData { instance: instance.id.clone() };
             let task = open_task(tx, &caller, &instance, "004", &flow, now)?;
             Ok(Response { task_id: task.0 })
@@ -77,6 +76,11 @@ impl Flow for ClearData {
     const NAME: &'static str = "clear-data";
     /// The first step does nothing but be passed: from then on the data may be gone, and the only way is on.
     const STEPS: &'static [Step<FlowCx, Self>] = steps![give_up_data as pivot, flush];
+
+    fn begin(&self) -> Outcome<FlowCx> {
+        let id = self.instance.clone();
+        Some(write(move |tx| set_status(tx, &id, InstanceStatus::Busy)))
+    }
 
     fn settle(&self, _: &End, _: Millis) -> Outcome<FlowCx> {
         let id = self.instance.clone();

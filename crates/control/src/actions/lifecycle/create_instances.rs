@@ -13,7 +13,7 @@ use crate::action::{Action, Call, open_task};
 use crate::cx::FlowCx;
 use crate::errors::Answer;
 use crate::placement::{Pools, check_memory, choose_node_addr, choose_vip};
-use crate::spec::purpose;
+use crate::spec::{self, purpose};
 use crate::{fleet, network, when};
 
 pub(crate) use super::create_request::Request;
@@ -106,6 +106,8 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
         billing: order.billing,
         auto_renew: order.auto_renew,
         delete_protection: false,
+        read_only: false,
+        window: spec::DEFAULT_WINDOW,
         created_at: now,
         deadline_at: order.deadline_at,
         closed_at: None,
@@ -125,6 +127,9 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
             number,
             group: number,
             role,
+            joins: false,
+            type_id: order.type_id,
+            version: order.type_id.version(),
             zone,
             addr: choose_node_addr(&Pools::of(cx), tx)?,
             epoch: Epoch(1),

@@ -46,8 +46,6 @@ impl Action for StartupInstance {
             if instance.offline_at.is_some_and(|offline_at| offline_at <= now) {
                 return Err(wrong_status(code, &instance.id, instance.status.number()));
             }
-            set_status(tx, &instance.id, InstanceStatus::Busy)?;
-            set_running(tx, &instance.id, true)?;
             let flow = StartUp { instance: instance.id.clone(), previous: instance.status };
             let task = open_task(tx, &caller, &instance, "005", &flow, now)?;
             Ok(Response { task_id: task.0 })
@@ -71,6 +69,14 @@ impl Flow for StartUp {
         attach_replicas within 600,
         open_address undo close_address within 30,
     ];
+
+    fn begin(&self) -> Outcome<FlowCx> {
+        let id = self.instance.clone();
+        Some(write(move |tx| {
+            set_status(tx, &id, InstanceStatus::Busy)?;
+            set_running(tx, &id, true)
+        }))
+    }
 
     fn turn(&self) -> Outcome<FlowCx> {
         let id = self.instance.clone();
