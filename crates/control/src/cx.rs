@@ -9,6 +9,7 @@ use runtime::Runtime;
 use tokio::sync::Notify;
 
 use crate::answers::Answers;
+use crate::fleet::Roles;
 use crate::nodes::Nodes;
 use crate::random::Random;
 use crate::seal::Sealer;
@@ -60,6 +61,8 @@ pub struct FlowCx {
     pub wake: Wake,
     /// Answers that are still right.
     pub answers: Answers,
+    /// Acts on roles, one at a time for each instance.
+    pub roles: Roles,
 }
 
 impl Context for FlowCx {

@@ -35,6 +35,7 @@ pub use actions::ACTIONS;
 pub use answers::Answers;
 pub use cx::{FlowCx, Gateway, Wake};
 pub use errors::Fault;
+pub use fleet::Roles;
 pub use flows::FLOWS;
 pub use nodes::{NodeError, Nodes, Peer, RedisNodes, Replication};
 pub use random::Random;

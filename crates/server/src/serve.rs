@@ -10,7 +10,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get};
-use control::{Answers, FlowCx, Random, RateLimits, RedisNodes, Sealer, Settings, Wake, keepers};
+use control::{Answers, FlowCx, Random, RateLimits, RedisNodes, Roles, Sealer, Settings, Wake, keepers};
 use flow::harness::{NoProbe, Probe};
 use flow::{Clock, SystemClock};
 use ledger::Ledger;
@@ -106,6 +106,7 @@ pub(crate) async fn serve(
         is_bindable: |addr| std::net::TcpListener::bind(addr).is_ok(),
         wake: Wake::default(),
         answers: Answers::default(),
+        roles: Roles::default(),
     });
     let api = Arc::new(Api {
         cx: cx.clone(),

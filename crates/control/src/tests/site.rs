@@ -17,6 +17,7 @@ use crate::actions::ACTIONS;
 use crate::answers::Answers;
 use crate::cx::{FlowCx, Gateway, Wake};
 use crate::errors::Fault;
+use crate::fleet::Roles;
 use crate::flows::FLOWS;
 use crate::nodes::sim::SimNodes;
 use crate::params::Params;
@@ -78,6 +79,7 @@ impl Site {
             is_bindable: |_: SocketAddr| true,
             wake: Wake::default(),
             answers: Answers::default(),
+            roles: Roles::default(),
         };
         Site { cx: Arc::new(cx), world, gateway, _folder: folder }
     }
