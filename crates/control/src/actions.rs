@@ -4,12 +4,15 @@ pub(crate) mod catalogue;
 pub(crate) mod inventory;
 pub(crate) mod lifecycle;
 pub(crate) mod password;
+pub(crate) mod roles;
+pub(crate) mod shape;
 pub(crate) mod tasks;
 
 use crate::action::{ActionEntry, entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 18] = [
+pub static ACTIONS: [ActionEntry; 27] = [
+    entry::<roles::change_replica_to_master::ChangeReplicaToMaster>(),
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
     entry::<lifecycle::create_instances::CreateInstances>(),
@@ -22,11 +25,19 @@ pub static ACTIONS: [ActionEntry; 18] = [
     entry::<tasks::describe_task_list::DescribeTaskList>(),
     entry::<lifecycle::destroy_postpaid_instance::DestroyPostpaidInstance>(),
     entry::<lifecycle::destroy_prepaid_instance::DestroyPrepaidInstance>(),
+    entry::<roles::kill_master_group::KillMasterGroup>(),
     entry::<password::modfiy_instance_password::ModfiyInstancePassword>(),
     entry::<inventory::modify_instance::ModifyInstance>(),
+    entry::<shape::modify_instance_availability_zones::ModifyInstanceAvailabilityZones>(),
     entry::<password::modify_instance_password::ModifyInstancePassword>(),
+    entry::<roles::modify_instance_read_only::ModifyInstanceReadOnly>(),
     entry::<password::reset_password::ResetPassword>(),
     entry::<lifecycle::startup_instance::StartupInstance>(),
+    entry::<shape::switch_access_new_instance::SwitchAccessNewInstance>(),
+    entry::<shape::upgrade_instance::UpgradeInstance>(),
+    entry::<shape::upgrade_instance_version::UpgradeInstanceVersion>(),
+    entry::<shape::upgrade_proxy_version::UpgradeProxyVersion>(),
+    entry::<shape::upgrade_small_version::UpgradeSmallVersion>(),
     // region
     entry::<catalogue::describe_zones::DescribeZones>(),
 ];

@@ -15,10 +15,20 @@ use crate::random::Random;
 use crate::seal::Sealer;
 use crate::settings::Settings;
 
+/// The release of the gateway that this program has.
+pub(crate) const GATEWAY_RELEASE: &str = env!("CARGO_PKG_VERSION");
+
 /// What the control plane needs of the gateway, which is a process of its own.
 pub trait Gateway: Send + Sync {
     /// Sees to it that a gateway runs: adopts one, or starts one.
     fn ensure(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Ends a gateway that runs another build of the program than this one, and starts this one's. The addresses come back
+    /// with it; the connections are reset.
+    fn renew(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// The release of the gateway that runs, as far as it has told.
+    fn release(&self) -> String;
 
     /// Puts a table in force, or learns of a newer one. An error is a sentence for a log or a task's message.
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>>;

@@ -1,6 +1,7 @@
 //! Brings nodes to what the ledger wants of them. Flows and the keeper of nodes both act through these, so a node is
 //! started and stopped in one way.
 
+mod placing;
 mod roles;
 
 use std::time::Duration;
@@ -18,8 +19,9 @@ use crate::placement::{Pools, choose_node_addr};
 use crate::seal::NotOurs;
 use crate::spec;
 
+pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
 pub use self::roles::Roles;
-pub(crate) use self::roles::{fail_over, hand_over, keep_roles, primary_of, take_over};
+pub(crate) use self::roles::{NEAR, fail_over, hand_over, keep_roles, primary_of, take_over};
 
 /// The pause between two looks at a node that is about to be ready.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
@@ -40,6 +42,8 @@ pub(crate) enum FleetError {
     Gateway(String),
     #[error("no place for the node: {0}")]
     Placement(String),
+    #[error("instance {0} is gone")]
+    Gone(InstanceId),
     #[error("node {0} is not wanted any more")]
     NotWanted(NodeId),
     #[error("node {0} ended before it served")]
@@ -56,6 +60,8 @@ impl From<FleetError> for StepError {
         let code = match &error {
             FleetError::Runtime(RuntimeError::NoEngine { .. }) => "ResourceUnavailable.NoTypeIdRedisService",
             FleetError::Seal(_) => "InternalError",
+            FleetError::Gone(_) => "ResourceNotFound.InstanceNotExists",
+            FleetError::Placement(_) => "ResourceInsufficient",
             _ => return StepError::Retry(error.to_string()),
         };
         StepError::Fail { code: code.into(), message: error.to_string() }
@@ -64,11 +70,8 @@ impl From<FleetError> for StepError {
 
 /// An instance with its nodes, as the ledger has them now.
 pub(crate) fn load(ledger: &Ledger, id: &InstanceId) -> Result<(Instance, Vec<Node>), FleetError> {
-    Ok(ledger.read(|reader| {
-        let instance = ledger::instance(reader, id)?;
-        let instance = instance.ok_or_else(|| ledger::Error::Corrupt(format!("instance {id} is gone")))?;
-        Ok((instance, ledger::nodes_of(reader, id)?))
-    })?)
+    let (instance, nodes) = ledger.read(|reader| Ok((ledger::instance(reader, id)?, ledger::nodes_of(reader, id)?)))?;
+    Ok((instance.ok_or_else(|| FleetError::Gone(id.clone()))?, nodes))
 }
 
 /// A node that is up, for the ledger.
@@ -195,6 +198,15 @@ pub(crate) async fn start_nodes(cx: &FlowCx, id: &InstanceId) -> Result<Write, F
 
 /// Makes every replica follow the primary, and waits until each has all the data.
 pub(crate) async fn attach_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    attach(cx, id, |_| true).await
+}
+
+/// As [`attach_replicas`], for these alone.
+pub(crate) async fn attach_these(cx: &FlowCx, id: &InstanceId, ids: &[NodeId]) -> Result<(), FleetError> {
+    attach(cx, id, |node| ids.contains(&node.id)).await
+}
+
+async fn attach(cx: &FlowCx, id: &InstanceId, which: impl Fn(&Node) -> bool) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
     let Some(primary) = primary_of(&nodes) else { return Ok(()) };
     let peer = spec::peer(&cx.sealer, &instance, primary)?;
@@ -202,7 +214,7 @@ pub(crate) async fn attach_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), 
         // What a switch that was broken off has left.
         cx.nodes.promote(&peer).await?;
     }
-    let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs);
+    let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && which(node));
     try_join_all(replicas.map(|replica| async {
         let peer = spec::peer(&cx.sealer, &instance, replica)?;
         let mut look = SHORTEST_LOOK;

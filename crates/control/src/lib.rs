@@ -10,6 +10,7 @@ mod action;
 mod actions;
 mod answers;
 mod cx;
+mod deals;
 mod errors;
 mod fleet;
 mod flows;

@@ -111,6 +111,8 @@ pub struct Settings {
     pub host_memory_mb: Option<i64>,
     /// Whether a version older than any installed is served by the nearest newer one; else it is refused.
     pub serve_newer_engine: bool,
+    /// How long an instance is shown as busy at the least, by changes whose clients insist on seeing it.
+    pub busy_for: Duration,
     /// Whether the documented rate limits hold.
     pub rate_limits: bool,
     /// How long an isolated postpaid instance is kept.
@@ -130,6 +132,7 @@ impl Default for Settings {
             node_ports: 20_000..=31_999,
             host_memory_mb: None,
             serve_newer_engine: true,
+            busy_for: Duration::from_millis(1500),
             rate_limits: true,
             recycle_postpaid_for: Duration::from_secs(2 * 3600),
             recycle_prepaid_for: Duration::from_secs(7 * 24 * 3600),

@@ -57,7 +57,6 @@ const DAY: i64 = 24 * 60 * MINUTE;
 /// The maintenance window that is open now, or else the next one: from when, and until when. A window is open from its
 /// first moment on, and closed from its last one on. One that ends before it begins goes over midnight; one that ends
 /// where it begins never closes.
-#[cfg_attr(not(test), expect(dead_code, reason = "what waits for a window comes with the flows that can wait"))]
 pub(crate) fn next_window(window: (i64, i64), now: Millis, utc_offset_seconds: i32) -> (Millis, Millis) {
     let offset = i64::from(utc_offset_seconds) * 1000;
     let opens_for = match (window.1 - window.0).rem_euclid(DAY / MINUTE) {

@@ -22,7 +22,7 @@ use crate::nodes::{NodeError, Peer, Replication};
 use crate::spec;
 
 /// How far behind its primary, in bytes of the stream, a replica may be when a planned switch begins.
-const NEAR: i64 = 1 << 20;
+pub(crate) const NEAR: i64 = 1 << 20;
 /// How long a fenced primary's clients wait for its successor to have the rest.
 const CATCH_UP_WITHIN: Duration = Duration::from_millis(500);
 /// How far behind a dead primary its successor may be.
@@ -72,7 +72,11 @@ impl Roles {
     fn least(&self, id: &InstanceId, start: &Start, now: Duration) -> i64 {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let of_start = seen.get(id).into_iter().flatten().filter(|sighting| sighting.start == *start);
-        of_start.filter(|sighting| sighting.at + LAG_LIMIT <= now).map(|sighting| sighting.offset).last().unwrap_or(0)
+        of_start
+            .filter(|sighting| sighting.at + LAG_LIMIT <= now)
+            .map(|sighting| sighting.offset)
+            .next_back()
+            .unwrap_or(0)
     }
 
     /// Forgets an instance that is gone.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::action::Call;
 use crate::cx::FlowCx;
-use crate::errors::{Answer, Fault, bad_value, bad_value_as, not_built};
+use crate::errors::{Answer, Fault, bad_value, bad_value_as, not_built, not_installed};
 use crate::flows::set_access::seal_password;
 use crate::settings::Region;
 use crate::{network, text};
@@ -86,12 +86,12 @@ pub(crate) struct Request {
 }
 
 /// A node and its zone.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RedisNodeInfo {
     /// 0 primary, 1 replica.
     pub node_type: i64,
-    /// Of no use for a node that is to be created.
+    /// Its number, as NodeSet of DescribeInstances shows it; none for a node that is to be created.
     pub node_id: Option<i64>,
     /// Its zone, by number.
     pub zone_id: Option<u64>,
@@ -147,8 +147,10 @@ pub(crate) struct Order {
     pub tags: Vec<(String, String)>,
 }
 
+/// The most replicas that an instance has.
+pub(crate) const MOST_REPLICAS: i64 = 5;
 /// The largest memory of a standard instance, in MB.
-const MOST_MEMORY_MB: u64 = 65_536;
+pub(crate) const MOST_MEMORY_MB: u64 = 65_536;
 
 /// Reads a request, refusing what can't be.
 pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
@@ -268,13 +270,7 @@ fn read_type(cx: &FlowCx, number: u64) -> Answer<TypeId> {
     if can_run(cx, type_id) {
         return Ok(type_id);
     }
-    let (engine, version) = (type_id.engine(), type_id.version());
-    Err(ApiError::new(
-        code::ResourceUnavailableNoTypeIdRedisService,
-        format!("No {engine} {}.{} is installed on this service.", version.major, version.minor),
-        format!("本服务未安装 {engine} {}.{}。", version.major, version.minor),
-    )
-    .into())
+    Err(not_installed(type_id))
 }
 
 /// Whether an engine that may serve this type is installed.
@@ -287,7 +283,7 @@ pub(crate) fn can_run(cx: &FlowCx, type_id: TypeId) -> bool {
     })
 }
 
-fn read_zone(
+pub(crate) fn read_zone(
     region: &Region,
     id_parameter: &str,
     id: Option<u64>,
