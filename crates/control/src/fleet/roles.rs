@@ -11,7 +11,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use ledger::{Instance, NewEvent, Node, insert_event};
 use model::{Epoch, InstanceId, NodeAddr, NodeId, NodeRole};
 use tokio::sync::OwnedMutexGuard;
@@ -25,10 +27,14 @@ use crate::spec;
 pub(crate) const NEAR: i64 = 1 << 20;
 /// How long a fenced primary's clients wait for its successor to have the rest.
 const CATCH_UP_WITHIN: Duration = Duration::from_millis(500);
+/// How soon clients who write all the time send their next write.
+const HELD_WITHIN: Duration = Duration::from_millis(3);
 /// How far behind a dead primary its successor may be.
 pub(crate) const LAG_LIMIT: Duration = Duration::from_secs(10);
-/// How long a candidate may take to tell how it stands.
-const CANDIDATE_WITHIN: Duration = Duration::from_millis(500);
+/// How long a first candidate may take to tell how it stands: one that writes its data down on a busy disk is slow.
+const CANDIDATE_WITHIN: Duration = Duration::from_secs(3);
+/// How long others are waited for, once there is one.
+const OTHERS_WITHIN: Duration = Duration::from_millis(30);
 /// The pause between two looks at a replica that catches up.
 const SHORTEST_LOOK: Duration = Duration::from_micros(500);
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
@@ -107,6 +113,10 @@ pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
         if cx.nodes.replication(&old).await?.upstream.is_none() {
             // Whatever an earlier try has left of the successor, it follows the primary as that is now.
             come_near(cx, &old, &new).await?;
+            // A write that is held is made again at the successor; one that comes to a fenced node is refused, which its
+            // client sees. So those who write all the time are first given the time to be held.
+            cx.nodes.hold(&old).await?;
+            cx.clock.sleep(HELD_WITHIN).await;
             cx.nodes.fence(&old).await?;
         }
         if let Err(error) = catch_up(cx, &old, &new).await {
@@ -120,8 +130,11 @@ pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
             return Err(FleetError::RolesChanged);
         }
     }
-    drop(alone);
     put_routes_in_force(cx).await?;
+    // No client reaches the old primary any more. Until it follows it holds what its clients wanted to write.
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    arrange(cx, &instance, &nodes).await?;
+    drop(alone);
     Ok(())
 }
 
@@ -163,7 +176,10 @@ async fn come_near(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError
         let (primary, replica) = (cx.nodes.replication(old).await?, cx.nodes.replication(new).await?);
         if replica.upstream != Some(old.addr) {
             cx.nodes.follow(new, old.addr).await?;
-        } else if replica.is_synced && primary.offset - replica.applied <= NEAR {
+        } else if replica.is_synced
+            && primary.followers.contains(&new.addr.0.port())
+            && primary.offset - replica.applied <= NEAR
+        {
             return Ok(());
         }
         cx.clock.sleep(look).await;
@@ -171,7 +187,7 @@ async fn come_near(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError
     }
 }
 
-/// Waits, a short time, until the successor of a fenced primary has all that it has.
+/// Waits, a short time, until the successor of a primary that takes no writes has all that it has.
 async fn catch_up(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError> {
     let until = cx.clock.passed() + CATCH_UP_WITHIN;
     let mut look = SHORTEST_LOOK;
@@ -281,20 +297,27 @@ async fn choose_successor<'a>(
 ) -> Result<Option<(&'a Node, Peer)>, FleetError> {
     let least = cx.roles.least(&instance.id, &(dead.id.clone(), dead.epoch), cx.clock.passed());
     let members = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && !node.joins);
-    let asked = join_all(members.map(|node| async move {
-        let peer = spec::peer(&cx.sealer, instance, node)?;
-        let seen = match select(cx.nodes.replication(&peer), cx.clock.sleep(CANDIDATE_WITHIN)).await {
-            Either::Left((seen, _)) => seen.ok(),
-            Either::Right(((), _)) => None,
-        };
-        Ok::<_, FleetError>((node, peer, seen))
-    }));
+    let mut asked: FuturesUnordered<_> = members
+        .map(|node| async move {
+            let peer = spec::peer(&cx.sealer, instance, node)?;
+            let seen = cx.nodes.replication(&peer).await.ok();
+            Ok::<_, FleetError>((node, peer, seen))
+        })
+        .collect();
     let mut best: Option<(&Node, Peer, i64)> = None;
-    for answer in asked.await {
-        let (node, peer, seen) = answer?;
-        let Some(seen) = seen.filter(|seen| can_succeed(seen, dead.addr, least)) else { continue };
-        if best.as_ref().is_none_or(|(_, _, applied)| seen.applied > *applied) {
-            best = Some((node, peer, seen.applied));
+    let mut patience = cx.clock.sleep(CANDIDATE_WITHIN);
+    loop {
+        tokio::select! {
+            answer = asked.next() => {
+                let Some(answer) = answer else { break };
+                let (node, peer, seen) = answer?;
+                let Some(seen) = seen.filter(|seen| can_succeed(seen, dead.addr, least)) else { continue };
+                if best.as_ref().is_none_or(|(_, _, applied)| seen.applied > *applied) {
+                    best = Some((node, peer, seen.applied));
+                }
+                patience = cx.clock.sleep(OTHERS_WITHIN);
+            }
+            () = &mut patience => break,
         }
     }
     Ok(best.map(|(node, peer, _)| (node, peer)))
@@ -321,7 +344,8 @@ mod tests {
         let dead = NodeAddr(DEAD.parse().unwrap());
         let check = |change: &dyn Fn(&mut Replication), can: bool, what: &str| {
             let lost_for = Some(Duration::from_secs(1));
-            let mut seen = Replication { upstream: Some(dead), applied: 100, offset: 100, is_synced: false, lost_for };
+            let mut seen =
+                Replication { upstream: Some(dead), applied: 100, offset: 100, lost_for, ..Default::default() };
             change(&mut seen);
             assert_eq!(can_succeed(&seen, dead, 90), can, "{what}");
         };

@@ -95,7 +95,7 @@ impl Flow for KillPrimary {
     const STEPS: &'static [Step<FlowCx, Self>] = steps![
         give_up_primary as pivot,
         kill,
-        await_successor within 60 "a replica to take over",
+        await_successor within 20 "a replica to take over",
         start_nodes within 300 "the old primary to come back",
         attach_replicas within 3600 "the old primary to have all the data",
     ];
