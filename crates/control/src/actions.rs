@@ -3,13 +3,14 @@
 pub(crate) mod catalogue;
 pub(crate) mod inventory;
 pub(crate) mod lifecycle;
+pub(crate) mod orders;
 pub(crate) mod password;
 pub(crate) mod tasks;
 
 use crate::action::{ActionEntry, entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 18] = [
+pub static ACTIONS: [ActionEntry; 23] = [
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
     entry::<lifecycle::create_instances::CreateInstances>(),
@@ -22,9 +23,14 @@ pub static ACTIONS: [ActionEntry; 18] = [
     entry::<tasks::describe_task_list::DescribeTaskList>(),
     entry::<lifecycle::destroy_postpaid_instance::DestroyPostpaidInstance>(),
     entry::<lifecycle::destroy_prepaid_instance::DestroyPrepaidInstance>(),
+    entry::<orders::inquiry_price_create_instance::InquiryPriceCreateInstance>(),
+    entry::<orders::inquiry_price_renew_instance::InquiryPriceRenewInstance>(),
+    entry::<orders::inquiry_price_upgrade_instance::InquiryPriceUpgradeInstance>(),
     entry::<password::modfiy_instance_password::ModfiyInstancePassword>(),
     entry::<inventory::modify_instance::ModifyInstance>(),
+    entry::<orders::modify_instance_charge_type::ModifyInstanceChargeType>(),
     entry::<password::modify_instance_password::ModifyInstancePassword>(),
+    entry::<orders::renew_instance::RenewInstance>(),
     entry::<password::reset_password::ResetPassword>(),
     entry::<lifecycle::startup_instance::StartupInstance>(),
     // region

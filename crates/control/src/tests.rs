@@ -2,4 +2,5 @@
 
 mod answers;
 mod crashes;
+mod orders;
 mod site;

@@ -65,6 +65,7 @@ impl Action for DestroyPrepaidInstance {
                 zone: instance.zone,
                 goods: 1,
                 instances: vec![instance.id.clone()],
+                price: 0,
                 status: DealStatus::Delivering,
                 created_at: now,
                 ended_at: None,
