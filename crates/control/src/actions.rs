@@ -10,12 +10,14 @@ pub(crate) mod tasks;
 use crate::action::{ActionEntry, entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 23] = [
+pub static ACTIONS: [ActionEntry; 25] = [
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
     entry::<lifecycle::create_instances::CreateInstances>(),
+    entry::<catalogue::describe_bandwidth_range::DescribeBandwidthRange>(),
     entry::<inventory::describe_instance_deal_detail::DescribeInstanceDealDetail>(),
     entry::<inventory::describe_instance_node_info::DescribeInstanceNodeInfo>(),
+    entry::<catalogue::describe_instance_spec_bandwidth::DescribeInstanceSpecBandwidth>(),
     entry::<inventory::describe_instance_zone_info::DescribeInstanceZoneInfo>(),
     entry::<inventory::describe_instances::DescribeInstances>(),
     entry::<catalogue::describe_product_info::DescribeProductInfo>(),

@@ -162,7 +162,7 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
     refuse_what_is_not_built(&request)?;
     let cx = &*call.cx;
     let region = &cx.settings.region;
-    let type_id = read_type(cx, request.type_id)?;
+    let type_id = read_type(cx, "TypeId", request.type_id)?;
     let memory_mb = read_memory("MemSize", request.mem_size, code::InvalidParameterValueSpecNotExist)?;
     let count = read_count(request.goods_num)?;
     let billing = read_billing(request.billing_mode)?;
@@ -275,11 +275,11 @@ pub(crate) fn read_replicas(parameter: &str, count: i64) -> Answer<i64> {
 }
 
 /// Reads a type that can be ordered here.
-pub(crate) fn read_type(cx: &FlowCx, number: u64) -> Answer<TypeId> {
+pub(crate) fn read_type(cx: &FlowCx, parameter: &str, number: u64) -> Answer<TypeId> {
     let Some(type_id) = i64::try_from(number).ok().and_then(TypeId::parse) else {
         return Err(bad_value_as(
             code::InvalidParameterValueInvalidInstanceTypeId,
-            "TypeId",
+            parameter,
             "there is no such type; DescribeProductInfo lists those there are",
             "类型不存在，可通过 DescribeProductInfo 查询",
         ));
@@ -287,9 +287,11 @@ pub(crate) fn read_type(cx: &FlowCx, number: u64) -> Answer<TypeId> {
     if type_id.architecture() == Architecture::Cluster {
         return Err(ApiError::new(
             code::UnsupportedOperation,
-            "The value of the parameter `TypeId` means the cluster architecture, which is not supported yet; the standard \
-             architecture has 2, 6, 8, 15, 17, 19 and 21.",
-            "参数 `TypeId` 对应集群架构，暂不支持；标准架构的取值为2、6、8、15、17、19、21。",
+            format!(
+                "The value of the parameter `{parameter}` means the cluster architecture, which is not supported yet; the \
+                 standard architecture has 2, 6, 8, 15, 17, 19 and 21."
+            ),
+            format!("参数 `{parameter}` 对应集群架构，暂不支持；标准架构的取值为2、6、8、15、17、19、21。"),
         )
         .into());
     }

@@ -61,7 +61,7 @@ impl Action for InquiryPriceCreateInstance {
         let (cx, settings) = (&*call.cx, &call.cx.settings);
         check_shards("RedisShardNum", request.redis_shard_num)?;
         let size = Size {
-            type_id: read_type(cx, request.type_id)?,
+            type_id: read_type(cx, "TypeId", request.type_id)?,
             memory_mb: read_memory("MemSize", request.mem_size, code::InvalidParameterValueSpecNotExist)?,
             shards: 1,
             replicas: read_replicas("RedisReplicasNum", request.redis_replicas_num.unwrap_or(DEFAULT_REPLICAS))?,
