@@ -3,6 +3,7 @@
 pub(crate) mod catalogue;
 pub(crate) mod inventory;
 pub(crate) mod lifecycle;
+pub(crate) mod maintenance;
 pub(crate) mod orders;
 pub(crate) mod password;
 pub(crate) mod tasks;
@@ -10,16 +11,18 @@ pub(crate) mod tasks;
 use crate::action::{ActionEntry, entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 25] = [
+pub static ACTIONS: [ActionEntry; 29] = [
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
     entry::<lifecycle::create_instances::CreateInstances>(),
     entry::<catalogue::describe_bandwidth_range::DescribeBandwidthRange>(),
     entry::<inventory::describe_instance_deal_detail::DescribeInstanceDealDetail>(),
+    entry::<maintenance::describe_instance_events::DescribeInstanceEvents>(),
     entry::<inventory::describe_instance_node_info::DescribeInstanceNodeInfo>(),
     entry::<catalogue::describe_instance_spec_bandwidth::DescribeInstanceSpecBandwidth>(),
     entry::<inventory::describe_instance_zone_info::DescribeInstanceZoneInfo>(),
     entry::<inventory::describe_instances::DescribeInstances>(),
+    entry::<maintenance::describe_maintenance_window::DescribeMaintenanceWindow>(),
     entry::<catalogue::describe_product_info::DescribeProductInfo>(),
     entry::<tasks::describe_task_info::DescribeTaskInfo>(),
     entry::<tasks::describe_task_list::DescribeTaskList>(),
@@ -31,7 +34,9 @@ pub static ACTIONS: [ActionEntry; 25] = [
     entry::<password::modfiy_instance_password::ModfiyInstancePassword>(),
     entry::<inventory::modify_instance::ModifyInstance>(),
     entry::<orders::modify_instance_charge_type::ModifyInstanceChargeType>(),
+    entry::<maintenance::modify_instance_event::ModifyInstanceEvent>(),
     entry::<password::modify_instance_password::ModifyInstancePassword>(),
+    entry::<maintenance::modify_maintenance_window::ModifyMaintenanceWindow>(),
     entry::<orders::renew_instance::RenewInstance>(),
     entry::<password::reset_password::ResetPassword>(),
     entry::<lifecycle::startup_instance::StartupInstance>(),

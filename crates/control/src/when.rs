@@ -8,6 +8,9 @@ use model::Millis;
 /// What stands where there is no time.
 pub(crate) const NEVER: &str = "0000-00-00 00:00:00";
 
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+
 /// Writes a moment, in whole seconds.
 pub(crate) fn write(at: Millis, utc_offset_seconds: i32) -> String {
     let offset = Offset::from_seconds(utc_offset_seconds).unwrap_or(Offset::UTC);
@@ -67,6 +70,12 @@ pub(crate) fn read_day(text: &str, utc_offset_seconds: i32) -> Option<Millis> {
     read(&format!("{text} 00:00:00"), utc_offset_seconds)
 }
 
+/// The moment at which the day of another one began.
+pub(crate) fn midnight(at: Millis, utc_offset_seconds: i32) -> Millis {
+    let offset = i64::from(utc_offset_seconds) * 1000;
+    Millis(at.0.saturating_add(offset).div_euclid(DAY) * DAY - offset)
+}
+
 /// Reads a time of day, `08:00` or `08:00:00`, in seconds.
 pub(crate) fn read_clock(text: &str) -> Option<i64> {
     let seconds = if text.len() == "08:00".len() { ":00" } else { "" };
@@ -116,22 +125,17 @@ pub(crate) fn write_date(at: Millis, utc_offset_seconds: i32) -> String {
     write(at, utc_offset_seconds)[..10].replace('-', "")
 }
 
-const MINUTE: i64 = 60_000;
-const DAY: i64 = 24 * 60 * MINUTE;
-
 /// The maintenance window that is open now, or else the next one: from when, and until when. A window is open from its
 /// first moment on, and closed from its last one on. One that ends before it begins goes over midnight; one that ends
 /// where it begins never closes.
 #[cfg_attr(not(test), expect(dead_code, reason = "what waits for a window comes with the flows that can wait"))]
 pub(crate) fn next_window(window: (i64, i64), now: Millis, utc_offset_seconds: i32) -> (Millis, Millis) {
-    let offset = i64::from(utc_offset_seconds) * 1000;
     let opens_for = match (window.1 - window.0).rem_euclid(DAY / MINUTE) {
         0 => DAY,
         minutes => minutes * MINUTE,
     };
-    // Midnight of today, where the window's minutes are counted; yesterday's window may still be open.
-    let midnight = (now.0.saturating_add(offset)).div_euclid(DAY) * DAY - offset;
-    let yesterday = midnight - DAY + window.0 * MINUTE;
+    // Yesterday's window may still be open.
+    let yesterday = midnight(now, utc_offset_seconds).0 - DAY + window.0 * MINUTE;
     let open_at = (0..3).map(|days| yesterday + days * DAY).find(|open_at| open_at + opens_for > now.0);
     let open_at = open_at.unwrap_or(yesterday + 2 * DAY);
     (Millis(open_at), Millis(open_at + opens_for))
