@@ -2,4 +2,6 @@
 
 mod answers;
 mod crashes;
+mod maintenance;
+mod orders;
 mod site;

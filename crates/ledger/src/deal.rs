@@ -19,6 +19,8 @@ pub struct Deal {
     pub goods: i64,
     /// Which instances.
     pub instances: Vec<InstanceId>,
+    /// What is paid with it, in cents.
+    pub price: i64,
     /// Where the order is.
     pub status: DealStatus,
     /// When it was placed.
@@ -28,14 +30,14 @@ pub struct Deal {
 }
 
 const COLUMNS: &str =
-    "name, account, creator, description, zone, goods, instances, status, created_at, ended_at from deal";
+    "name, account, creator, description, zone, goods, instances, status, created_at, ended_at, price from deal";
 
 /// Adds an order that so many tasks deliver.
 pub fn insert_deal(tx: &mut dyn Tx, deal: &Deal, tasks: i64) -> Result<()> {
     let instances: Vec<&str> = deal.instances.iter().map(InstanceId::as_str).collect();
     tx.exec(
         "insert into deal (name, account, creator, description, zone, goods, instances, open_tasks, status, created_at,
-            ended_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            ended_at, price) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         args![
             deal.name.as_str(),
             deal.account,
@@ -48,6 +50,7 @@ pub fn insert_deal(tx: &mut dyn Tx, deal: &Deal, tasks: i64) -> Result<()> {
             deal.status.number(),
             deal.created_at,
             deal.ended_at,
+            deal.price,
         ],
     )?;
     Ok(())
@@ -89,5 +92,6 @@ fn read(mut row: Row) -> Result<Deal> {
         status: row.numbered(7, DealStatus::parse)?,
         created_at: Millis(row.int(8)?),
         ended_at: row.int_opt(9)?.map(Millis),
+        price: row.int(10)?,
     })
 }

@@ -226,6 +226,7 @@ async fn a_deal_is_delivered_with_its_last_task_and_failed_with_any() {
         zone: 1,
         goods: 2,
         instances: vec![sample(1).id, sample(2).id],
+        price: 250,
         status: DealStatus::Delivering,
         created_at: Millis(1),
         ended_at: None,
@@ -246,6 +247,7 @@ async fn a_deal_is_delivered_with_its_last_task_and_failed_with_any() {
     assert_eq!((status("2").status, status("2").ended_at), (DealStatus::Failed, Some(Millis(6))));
     ledger.write(|tx| settle_deal(tx, "1", true, Millis(7))).await.unwrap();
     assert_eq!((status("1").status, status("1").ended_at), (DealStatus::Delivered, Some(Millis(7))));
+    assert_eq!(status("1").price, 250);
 }
 
 #[tokio::test]

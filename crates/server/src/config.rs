@@ -13,6 +13,8 @@ use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgMatches};
 use control::{Owner, Region, Settings, VipPool, Zone};
 
+use crate::prices;
+
 /// A setting: its flag is `--the-name`, its variable `OPENCRS_THE_NAME`, its key in the file `the_name`.
 struct Setting {
     name: &'static str,
@@ -67,6 +69,7 @@ const SETTINGS: &[Setting] = &[
         "1500",
         "how long at the least an instance is shown as busy by a resize or a move between zones",
     ),
+    setting("prices", "", "a TOML file with what instances cost; empty: nothing costs anything"),
     setting("rate_limits", "on", "whether requests a second are limited as documented"),
     setting("recycle_postpaid_hours", "2", "how long isolated instances that are paid by use are kept"),
     setting("recycle_prepaid_hours", "168", "how long isolated instances that are paid in advance are kept"),
@@ -220,6 +223,7 @@ impl Config {
             busy_for: self.parsed("busy_millis", |text| {
                 Ok(Duration::from_millis(text.parse().context("it is a number of milliseconds")?))
             })?,
+            prices: self.parsed("prices", prices::read)?,
             rate_limits: self.parsed("rate_limits", |text| read_choice(text, "on", "off"))?,
             recycle_postpaid_for: self.parsed("recycle_postpaid_hours", hours)?,
             recycle_prepaid_for: self.parsed("recycle_prepaid_hours", hours)?,
@@ -342,6 +346,7 @@ mod tests {
             ("--vips", "127.88.0.1/16"),
             ("--node-ports", "5-4"),
             ("--host-memory", "lots"),
+            ("--prices", "/nowhere/prices.toml"),
             ("--rate-limits", "maybe"),
             ("--utc-offset", "8"),
             ("--zones", "one"),

@@ -8,6 +8,7 @@ mod data_folder;
 mod dev;
 mod gateway_process;
 mod listener;
+mod prices;
 mod serve;
 mod stop;
 pub mod wire;

@@ -14,10 +14,13 @@ use crate::flows::FLOWS;
 /// One flow: what comes before it, what starts it, and how one sees whether it was done.
 struct Subject {
     flow: &'static str,
-    prepare: &'static [(&'static str, fn(&Before) -> Value)],
-    start: (&'static str, fn(&Before) -> Value),
+    prepare: &'static [Request],
+    start: Request,
     check: fn(&Site, &Before, bool, &str),
 }
+
+/// An action, and its parameters besides the instance.
+type Request = (&'static str, fn(&Before) -> Value);
 
 /// An instance with two replicas, as it was before the change.
 struct Before {

@@ -70,6 +70,7 @@ fn place(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: Mill
         zone: order.zone,
         goods: order.count,
         instances,
+        price: order.price.cents(),
         status: DealStatus::Delivering,
         created_at: now,
         ended_at: None,

@@ -55,7 +55,7 @@ impl Action for DestroyPrepaidInstance {
                 )
                 .into());
             }
-            let name = deals::open(&cx, tx, &caller, &instance, Self::NAME, now)?;
+            let name = deals::open(&cx, tx, &caller, &instance, Self::NAME, 0, now)?;
             isolate_instance::submit(tx, &cx.settings, &caller, &instance, Some(name.clone()), now)?;
             Ok(Response { deal_id: name.clone(), deal_name: name })
         })

@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use super::{changeable_shape, members, newcomer, read_switch};
 use crate::access::{Access, Caller, Resource};
 use crate::action::{Action, Call, open_task};
-use crate::actions::lifecycle::create_request::{MOST_MEMORY_MB, MOST_REPLICAS, RedisNodeInfo, read_zone};
+use crate::actions::lifecycle::create_request::{self, MOST_REPLICAS, RedisNodeInfo, check_shards, read_zone};
 use crate::cx::FlowCx;
 use crate::errors::{Answer, Fault, bad_value, bad_value_as, no_answer};
 use crate::flows::add_nodes::AddNodes;
 use crate::flows::remove_nodes::RemoveNodes;
 use crate::flows::set_memory::{SetMemory, least_mb};
 use crate::placement::check_memory;
+use crate::prices::Size;
 use crate::{deals, fleet, spec};
 
 /// What the instance is to be. Exactly one of memory and number of replicas may differ from what it is.
@@ -101,11 +102,10 @@ fn change(
 ) -> Answer<String> {
     let nodes = members(ledger::nodes_of(tx.reader(), &instance.id)?);
     let memory_mb = read_memory(instance, request.mem_size, used)?;
-    if request.redis_shard_num.is_some_and(|shards| shards != 1) {
-        return Err(not_a_spec("RedisShardNum", "the standard architecture has 1 shard", "标准架构的分片数为1"));
-    }
+    check_shards("RedisShardNum", request.redis_shard_num.map(|shards| i64::try_from(shards).unwrap_or(i64::MAX)))?;
     let replicas = request.redis_replicas_num.map_or(instance.replicas, |count| i64::try_from(count).unwrap_or(-1));
     let busy_until = now + cx.settings.busy_for;
+    let price = deals::upgrade_price(cx, instance, &Size { memory_mb, replicas, ..Size::from(instance) }, now);
     let id = instance.id.clone();
     match (memory_mb - instance.memory_mb, replicas - instance.replicas) {
         (0, 0) => Err(bad_value("MemSize", "neither memory nor replicas differ from what they are", "规格未发生变化")),
@@ -113,7 +113,7 @@ fn change(
             if grows > 0 {
                 check_memory(cx, tx, grows.saturating_mul(nodes.len() as i64))?;
             }
-            let deal = deals::open(cx, tx, caller, instance, "UpgradeInstance", now)?;
+            let deal = deals::open(cx, tx, caller, instance, "UpgradeInstance", price, now)?;
             let (previous_mb, wanted_mb) = (instance.memory_mb, memory_mb);
             let flow = SetMemory { instance: id, previous_mb, wanted_mb, deal: deal.clone(), busy_until };
             open_task(tx, caller, instance, "028", &flow, now)?;
@@ -125,7 +125,7 @@ fn change(
             }
             let zones = read_new_zones(cx, instance, request, more)?;
             check_memory(cx, tx, instance.memory_mb.saturating_mul(more))?;
-            let deal = deals::open(cx, tx, caller, instance, "UpgradeInstance", now)?;
+            let deal = deals::open(cx, tx, caller, instance, "UpgradeInstance", price, now)?;
             let newcomers = zones.iter().map(|zone| newcomer(cx, instance, &nodes, *zone, None)).collect();
             let shows_node_set = instance.shows_node_set || !listed(request).is_empty();
             let showed_node_set = instance.shows_node_set;
@@ -150,7 +150,7 @@ fn change(
                     ("the primary is among the nodes that leave; it must be 2", "待删除节点包含主节点，须为2");
                 return Err(bad_value("SwitchOption", en, zh));
             }
-            let deal = deals::open(cx, tx, caller, instance, "UpgradeInstance", now)?;
+            let deal = deals::open(cx, tx, caller, instance, "UpgradeInstance", price, now)?;
             let previous = primary.id.clone();
             let flow = RemoveNodes { instance: id, leaving, previous, deal: deal.clone(), busy_until };
             open_task(tx, caller, instance, "029", &flow, now)?;
@@ -166,15 +166,7 @@ fn change(
 
 /// The memory asked for, in MiB.
 fn read_memory(instance: &Instance, wanted: u64, used: &Result<u64, String>) -> Answer<i64> {
-    if wanted == 0 || !wanted.is_multiple_of(1024) {
-        let (en, zh) = ("it must be a multiple of 1024", "须为1024的整数倍");
-        return Err(bad_value_as(code::LimitExceededInvalidMemSize, "MemSize", en, zh));
-    }
-    if wanted > MOST_MEMORY_MB {
-        let (en, zh) = ("it may be 65536 at the most", "最大为65536");
-        return Err(bad_value_as(code::InvalidParameterValueMemSizeNotInRange, "MemSize", en, zh));
-    }
-    let wanted = wanted as i64;
+    let wanted = create_request::read_memory("MemSize", wanted, code::InvalidParameterValueMemSizeNotInRange)?;
     if wanted >= instance.memory_mb {
         return Ok(wanted);
     }

@@ -63,7 +63,7 @@ impl Action for UpgradeInstanceVersion {
                 let like = newcomer(&cx, &instance, &nodes, node.zone, Some(node.id.clone()));
                 Newcomer { type_id: target, version, ..like }
             });
-            let deal = deals::open(&cx, tx, &caller, &instance, Self::NAME, now)?;
+            let deal = deals::open(&cx, tx, &caller, &instance, Self::NAME, 0, now)?;
             let flow = ReplaceNodes {
                 instance: instance.id.clone(),
                 newcomers: newcomers.collect(),

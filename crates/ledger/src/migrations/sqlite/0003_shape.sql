@@ -30,6 +30,9 @@ create table pending (
     event integer not null
 ) without rowid;
 
+-- What an order costs, in cents.
+alter table deal add column price integer not null default 0;
+
 -- What happened to instances, and what is planned for them.
 create table event (
     id integer primary key autoincrement,
