@@ -5,7 +5,8 @@
 //!   process is over; the address leads to the node that the ledger names, and the ledger names the successor last.
 //! - Never is a planned successor promoted before it has all that its forerunner acknowledged: a fenced primary takes no
 //!   more, however long the one who fenced it sleeps.
-//! - Never is a replica promoted that joins, that has not had all the data, or that is too far behind.
+//! - Never is a replica promoted that joins, that has not had all the data, or that is too far behind. A first sync that
+//!   is over does not mean yet that the stream flows: for up to a second after it the primary sends nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,6 +52,8 @@ struct Sighting {
     at: Duration,
     start: Start,
     offset: i64,
+    /// The ports of those who received its stream.
+    followers: Vec<u16>,
 }
 
 /// One start of a node: another one counts its offsets anew.
@@ -63,11 +66,12 @@ impl Roles {
     }
 
     /// Notes how far a primary is.
-    pub(crate) fn saw(&self, id: &InstanceId, start: &Start, offset: i64, at: Duration) {
+    pub(crate) fn saw(&self, id: &InstanceId, start: &Start, told: &Replication, at: Duration) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let sightings = seen.entry(id.clone()).or_default();
         sightings.retain(|sighting| sighting.start == *start);
-        sightings.push_back(Sighting { at, start: start.clone(), offset });
+        let (offset, followers) = (told.offset, told.followers.clone());
+        sightings.push_back(Sighting { at, start: start.clone(), offset, followers });
         // One that is old enough must stay.
         while sightings.get(1).is_some_and(|next| next.at + LAG_LIMIT < at) {
             sightings.pop_front();
@@ -83,6 +87,13 @@ impl Roles {
             .map(|sighting| sighting.offset)
             .next_back()
             .unwrap_or(0)
+    }
+
+    /// Whether a node received this primary's stream when that was seen last.
+    fn received(&self, id: &InstanceId, start: &Start, port: u16) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = seen.get(id).and_then(|sightings| sightings.back());
+        last.is_some_and(|last| last.start == *start && last.followers.contains(&port))
     }
 
     /// Forgets an instance that is gone.
@@ -232,6 +243,33 @@ async fn arrange(cx: &FlowCx, instance: &Instance, nodes: &[Node]) -> Result<(),
     Ok(())
 }
 
+fn note(cx: &FlowCx, id: &InstanceId, primary: &Node, seen: &Replication) {
+    cx.roles.saw(id, &(primary.id.clone(), primary.epoch), seen, cx.clock.passed());
+}
+
+/// Waits until the primary's stream flows to these of its members, or to one of them at the least.
+pub(crate) async fn await_stream(
+    cx: &FlowCx,
+    id: &InstanceId,
+    which: impl Fn(&Node) -> bool,
+    to_all: bool,
+) -> Result<(), FleetError> {
+    let mut look = SHORTEST_LOOK;
+    loop {
+        let (instance, nodes) = load(&cx.ledger, id)?;
+        let Some(primary) = primary_of(&nodes) else { return Ok(()) };
+        let seen = cx.nodes.replication(&spec::peer(&cx.sealer, &instance, primary)?).await?;
+        note(cx, id, primary, &seen);
+        let mut awaited = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && which(node));
+        let flows_to = |node: &Node| seen.followers.contains(&node.addr.0.port());
+        if if to_all { awaited.all(flows_to) } else { awaited.any(flows_to) } {
+            return Ok(());
+        }
+        cx.clock.sleep(look).await;
+        look = (look * 2).min(LONGEST_LOOK);
+    }
+}
+
 /// As [`arrange`], where no task has the instance; and notes how far the primary is.
 pub(crate) async fn keep_roles(cx: &FlowCx, id: &InstanceId, with_replicas: bool) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
@@ -239,7 +277,7 @@ pub(crate) async fn keep_roles(cx: &FlowCx, id: &InstanceId, with_replicas: bool
     let peer = spec::peer(&cx.sealer, &instance, primary)?;
     let seen = cx.nodes.replication(&peer).await?;
     if seen.upstream.is_none() {
-        cx.roles.saw(id, &(primary.id.clone(), primary.epoch), seen.offset, cx.clock.passed());
+        note(cx, id, primary, &seen);
         if !with_replicas {
             return Ok(());
         }
@@ -295,7 +333,8 @@ async fn choose_successor<'a>(
     nodes: &'a [Node],
     dead: &Node,
 ) -> Result<Option<(&'a Node, Peer)>, FleetError> {
-    let least = cx.roles.least(&instance.id, &(dead.id.clone(), dead.epoch), cx.clock.passed());
+    let start = (dead.id.clone(), dead.epoch);
+    let least = cx.roles.least(&instance.id, &start, cx.clock.passed());
     let members = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && !node.joins);
     let mut asked: FuturesUnordered<_> = members
         .map(|node| async move {
@@ -311,7 +350,8 @@ async fn choose_successor<'a>(
             answer = asked.next() => {
                 let Some(answer) = answer else { break };
                 let (node, peer, seen) = answer?;
-                let Some(seen) = seen.filter(|seen| can_succeed(seen, dead.addr, least)) else { continue };
+                let received = cx.roles.received(&instance.id, &start, node.addr.0.port());
+                let Some(seen) = seen.filter(|seen| can_succeed(seen, dead.addr, received, least)) else { continue };
                 if best.as_ref().is_none_or(|(_, _, applied)| seen.applied > *applied) {
                     best = Some((node, peer, seen.applied));
                 }
@@ -324,11 +364,15 @@ async fn choose_successor<'a>(
 }
 
 /// Whether a replica may take the place of the primary that was at `dead`, which is known to have been at `least`.
-fn can_succeed(seen: &Replication, dead: NodeAddr, least: i64) -> bool {
+/// `received`: it got that one's stream when that was seen last.
+fn can_succeed(seen: &Replication, dead: NodeAddr, received: bool, least: i64) -> bool {
     let had_all = match seen.upstream {
         // Promoted by a switch that was broken off.
         None => true,
-        Some(upstream) => upstream == dead && (seen.is_synced || seen.lost_for.is_some_and(|lost| lost <= LAG_LIMIT)),
+        Some(upstream) if upstream == dead && received => {
+            seen.is_synced || seen.lost_for.is_some_and(|lost| lost <= LAG_LIMIT)
+        }
+        Some(_) => false,
     };
     had_all && seen.applied >= least
 }
@@ -347,7 +391,8 @@ mod tests {
             let mut seen =
                 Replication { upstream: Some(dead), applied: 100, offset: 100, lost_for, ..Default::default() };
             change(&mut seen);
-            assert_eq!(can_succeed(&seen, dead, 90), can, "{what}");
+            assert_eq!(can_succeed(&seen, dead, true, 90), can, "{what}");
+            assert!(!can_succeed(&seen, dead, false, 90) || seen.upstream.is_none(), "the stream never flowed");
         };
         check(&|_| {}, true, "lost a second ago");
         check(&|seen| (seen.is_synced, seen.lost_for) = (true, None), true, "has not noticed yet");
@@ -364,13 +409,16 @@ mod tests {
         let start = |node, epoch| (NodeId::from_random([node; 20]), Epoch(epoch));
         let (node, other) = (start(1, 1), start(1, 2));
         let at = Duration::from_secs;
+        let told = |offset| Replication { offset, followers: vec![7001], ..Replication::default() };
         for second in 0..60 {
-            roles.saw(&id, &node, 1000 * second as i64, at(second));
+            roles.saw(&id, &node, &told(1000 * second as i64), at(second));
         }
         assert_eq!(roles.least(&id, &node, at(60)), 50_000);
         assert_eq!(roles.least(&id, &other, at(60)), 0, "another start counts anew");
-        roles.saw(&id, &other, 7, at(61));
+        roles.saw(&id, &other, &told(7), at(61));
         assert_eq!(roles.least(&id, &other, at(62)), 0, "not seen for long enough");
         assert_eq!(roles.least(&id, &other, at(80)), 7);
+        assert!(roles.received(&id, &other, 7001) && !roles.received(&id, &other, 7002));
+        assert!(!roles.received(&id, &node, 7001), "that start is over");
     }
 }

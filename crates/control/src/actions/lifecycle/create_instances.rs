@@ -204,7 +204,7 @@ async fn remove_nodes(cx: &FlowCx, flow: &mut CreateInstance) -> StepResult<Flow
 }
 
 async fn attach_replicas(cx: &FlowCx, flow: &mut CreateInstance) -> StepResult<FlowCx> {
-    fleet::attach_replicas(cx, &flow.instance).await?;
+    fleet::sync_replicas(cx, &flow.instance).await?;
     Ok(Some(opened(&flow.instance)))
 }
 

@@ -91,8 +91,9 @@ pub(crate) struct KillPrimary {
 impl Flow for KillPrimary {
     type Cx = FlowCx;
     const NAME: &'static str = "kill-primary";
-    /// The first step does nothing but be passed: once it has begun, the primary may be dead.
+    /// The second step does nothing but be passed: once it has begun, the primary may be dead.
     const STEPS: &'static [Step<FlowCx, Self>] = steps![
+        await_stream within 60 "the primary's stream to flow to a replica",
         give_up_primary as pivot,
         kill,
         await_successor within 20 "a replica to take over",
@@ -110,14 +111,26 @@ impl Flow for KillPrimary {
     }
 }
 
+async fn await_stream(cx: &FlowCx, flow: &mut KillPrimary) -> StepResult<FlowCx> {
+    fleet::await_stream(cx, &flow.instance, |node| !node.joins, false).await?;
+    Ok(None)
+}
+
 async fn give_up_primary(_: &FlowCx, _: &mut KillPrimary) -> StepResult<FlowCx> {
     Ok(None)
 }
 
 async fn kill(cx: &FlowCx, flow: &mut KillPrimary) -> StepResult<FlowCx> {
+    // A server that was started anew in between has not seen yet to whom the stream flows.
+    tokio::select! {
+        seen = fleet::await_stream(cx, &flow.instance, |node| !node.joins, false) => drop(seen),
+        () = cx.clock.sleep(SEEN_WITHIN) => {}
+    }
     cx.runtime.kill(flow.node.clone(), flow.epoch).await.map_err(FleetError::from)?;
     Ok(None)
 }
+
+const SEEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// The pause between two looks: the keeper of nodes hears of the death at once, and has a replica take over.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
