@@ -52,8 +52,6 @@ struct Sighting {
     at: Duration,
     start: Start,
     offset: i64,
-    /// The ports of those who received its stream.
-    followers: Vec<u16>,
 }
 
 /// One start of a node: another one counts its offsets anew.
@@ -66,12 +64,11 @@ impl Roles {
     }
 
     /// Notes how far a primary is.
-    pub(crate) fn saw(&self, id: &InstanceId, start: &Start, told: &Replication, at: Duration) {
+    pub(crate) fn saw(&self, id: &InstanceId, start: &Start, offset: i64, at: Duration) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let sightings = seen.entry(id.clone()).or_default();
         sightings.retain(|sighting| sighting.start == *start);
-        let (offset, followers) = (told.offset, told.followers.clone());
-        sightings.push_back(Sighting { at, start: start.clone(), offset, followers });
+        sightings.push_back(Sighting { at, start: start.clone(), offset });
         // One that is old enough must stay.
         while sightings.get(1).is_some_and(|next| next.at + LAG_LIMIT < at) {
             sightings.pop_front();
@@ -87,13 +84,6 @@ impl Roles {
             .map(|sighting| sighting.offset)
             .next_back()
             .unwrap_or(0)
-    }
-
-    /// Whether a node received this primary's stream when that was seen last.
-    fn received(&self, id: &InstanceId, start: &Start, port: u16) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = seen.get(id).and_then(|sightings| sightings.back());
-        last.is_some_and(|last| last.start == *start && last.followers.contains(&port))
     }
 
     /// Forgets an instance that is gone.
@@ -243,8 +233,17 @@ async fn arrange(cx: &FlowCx, instance: &Instance, nodes: &[Node]) -> Result<(),
     Ok(())
 }
 
-fn note(cx: &FlowCx, id: &InstanceId, primary: &Node, seen: &Replication) {
-    cx.roles.saw(id, &(primary.id.clone(), primary.epoch), seen, cx.clock.passed());
+/// Notes how far a primary is, and to whom its stream flows.
+async fn note(cx: &FlowCx, nodes: &[Node], primary: &Node, seen: &Replication) -> Result<(), FleetError> {
+    let (id, start) = (primary.instance.clone(), (primary.id.clone(), primary.epoch));
+    cx.roles.saw(&id, &start, seen.offset, cx.clock.passed());
+    let flows_to = |node: &Node| seen.followers.contains(&node.addr.0.port());
+    if nodes.iter().all(|node| flows_to(node) == (node.observed_stream.as_ref() == Some(&start))) {
+        return Ok(());
+    }
+    let followers: Vec<NodeId> = nodes.iter().filter(|node| flows_to(node)).map(|node| node.id.clone()).collect();
+    let noted = cx.ledger.write(move |tx| ledger::observe_streams(tx, &id, (&start.0, start.1), &followers));
+    Ok(noted.await?)
 }
 
 /// Waits until the primary's stream flows to these of its members, or to one of them at the least.
@@ -259,7 +258,7 @@ pub(crate) async fn await_stream(
         let (instance, nodes) = load(&cx.ledger, id)?;
         let Some(primary) = primary_of(&nodes) else { return Ok(()) };
         let seen = cx.nodes.replication(&spec::peer(&cx.sealer, &instance, primary)?).await?;
-        note(cx, id, primary, &seen);
+        note(cx, &nodes, primary, &seen).await?;
         let mut awaited = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && which(node));
         let flows_to = |node: &Node| seen.followers.contains(&node.addr.0.port());
         if if to_all { awaited.all(flows_to) } else { awaited.any(flows_to) } {
@@ -277,7 +276,7 @@ pub(crate) async fn keep_roles(cx: &FlowCx, id: &InstanceId, with_replicas: bool
     let peer = spec::peer(&cx.sealer, &instance, primary)?;
     let seen = cx.nodes.replication(&peer).await?;
     if seen.upstream.is_none() {
-        note(cx, id, primary, &seen);
+        note(cx, &nodes, primary, &seen).await?;
         if !with_replicas {
             return Ok(());
         }
@@ -350,7 +349,7 @@ async fn choose_successor<'a>(
             answer = asked.next() => {
                 let Some(answer) = answer else { break };
                 let (node, peer, seen) = answer?;
-                let received = cx.roles.received(&instance.id, &start, node.addr.0.port());
+                let received = node.observed_stream.as_ref() == Some(&start);
                 let Some(seen) = seen.filter(|seen| can_succeed(seen, dead.addr, received, least)) else { continue };
                 if best.as_ref().is_none_or(|(_, _, applied)| seen.applied > *applied) {
                     best = Some((node, peer, seen.applied));
@@ -409,16 +408,13 @@ mod tests {
         let start = |node, epoch| (NodeId::from_random([node; 20]), Epoch(epoch));
         let (node, other) = (start(1, 1), start(1, 2));
         let at = Duration::from_secs;
-        let told = |offset| Replication { offset, followers: vec![7001], ..Replication::default() };
         for second in 0..60 {
-            roles.saw(&id, &node, &told(1000 * second as i64), at(second));
+            roles.saw(&id, &node, 1000 * second as i64, at(second));
         }
         assert_eq!(roles.least(&id, &node, at(60)), 50_000);
         assert_eq!(roles.least(&id, &other, at(60)), 0, "another start counts anew");
-        roles.saw(&id, &other, &told(7), at(61));
+        roles.saw(&id, &other, 7, at(61));
         assert_eq!(roles.least(&id, &other, at(62)), 0, "not seen for long enough");
         assert_eq!(roles.least(&id, &other, at(80)), 7);
-        assert!(roles.received(&id, &other, 7001) && !roles.received(&id, &other, 7002));
-        assert!(!roles.received(&id, &node, 7001), "that start is over");
     }
 }

@@ -138,6 +138,7 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
             observed_epoch: None,
             observed_up: false,
             observed_version: None,
+            observed_stream: None,
         };
         ledger::insert_node(tx, &node)?;
     }

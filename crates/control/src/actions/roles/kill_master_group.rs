@@ -121,16 +121,9 @@ async fn give_up_primary(_: &FlowCx, _: &mut KillPrimary) -> StepResult<FlowCx> 
 }
 
 async fn kill(cx: &FlowCx, flow: &mut KillPrimary) -> StepResult<FlowCx> {
-    // A server that was started anew in between has not seen yet to whom the stream flows.
-    tokio::select! {
-        seen = fleet::await_stream(cx, &flow.instance, |node| !node.joins, false) => drop(seen),
-        () = cx.clock.sleep(SEEN_WITHIN) => {}
-    }
     cx.runtime.kill(flow.node.clone(), flow.epoch).await.map_err(FleetError::from)?;
     Ok(None)
 }
-
-const SEEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// The pause between two looks: the keeper of nodes hears of the death at once, and has a replica take over.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
