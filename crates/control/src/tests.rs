@@ -4,4 +4,5 @@ mod answers;
 mod crashes;
 mod maintenance;
 mod orders;
+mod shape;
 mod site;
