@@ -58,12 +58,19 @@ pub fn settle_deal(tx: &mut dyn Tx, name: &str, delivered: bool, now: Millis) ->
     if !delivered {
         tx.exec("update deal set status = $2 where name = $1", args![name, DealStatus::Failed.number()])?;
     }
-    tx.exec("update deal set open_tasks = open_tasks - 1 where name = $1", args![name])?;
+    tx.exec("update deal set open_tasks = open_tasks - 1 where name = $1 and open_tasks > 0", args![name])?;
     tx.exec("update deal set ended_at = $2 where name = $1 and open_tasks = 0", args![name, now])?;
     tx.exec(
         "update deal set status = $2 where name = $1 and open_tasks = 0 and status = $3",
         args![name, DealStatus::Delivered.number(), DealStatus::Delivering.number()],
     )?;
+    Ok(())
+}
+
+/// Notes that the one task of a deal that failed is tried again. Before a deal is there, it changes nothing.
+pub fn reopen_deal(tx: &mut dyn Tx, name: &str) -> Result<()> {
+    let sql = "update deal set open_tasks = 1, status = $2, ended_at = null where name = $1 and open_tasks = 0";
+    tx.exec(sql, args![name, DealStatus::Delivering.number()])?;
     Ok(())
 }
 
