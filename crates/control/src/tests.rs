@@ -2,4 +2,7 @@
 
 mod answers;
 mod crashes;
+mod disturbing;
 mod site;
+mod steering;
+mod watching;
