@@ -3,14 +3,18 @@
 pub(crate) mod catalogue;
 pub(crate) mod inventory;
 pub(crate) mod lifecycle;
+pub(crate) mod maintenance;
+pub(crate) mod orders;
 pub(crate) mod password;
+pub(crate) mod roles;
+pub(crate) mod shape;
 pub(crate) mod steering;
 pub(crate) mod tasks;
 
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 24] = [
+pub static ACTIONS: [ActionEntry; 44] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
@@ -19,23 +23,43 @@ pub static ACTIONS: [ActionEntry; 24] = [
     entry::<steering::set_fault::SetFault>(),
     stream_entry::<steering::watch_tasks::WatchTasks>(),
     // redis
+    entry::<roles::change_replica_to_master::ChangeReplicaToMaster>(),
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
     entry::<lifecycle::create_instances::CreateInstances>(),
+    entry::<catalogue::describe_bandwidth_range::DescribeBandwidthRange>(),
     entry::<inventory::describe_instance_deal_detail::DescribeInstanceDealDetail>(),
+    entry::<maintenance::describe_instance_events::DescribeInstanceEvents>(),
     entry::<inventory::describe_instance_node_info::DescribeInstanceNodeInfo>(),
+    entry::<catalogue::describe_instance_spec_bandwidth::DescribeInstanceSpecBandwidth>(),
     entry::<inventory::describe_instance_zone_info::DescribeInstanceZoneInfo>(),
     entry::<inventory::describe_instances::DescribeInstances>(),
+    entry::<maintenance::describe_maintenance_window::DescribeMaintenanceWindow>(),
     entry::<catalogue::describe_product_info::DescribeProductInfo>(),
     entry::<tasks::describe_task_info::DescribeTaskInfo>(),
     entry::<tasks::describe_task_list::DescribeTaskList>(),
     entry::<lifecycle::destroy_postpaid_instance::DestroyPostpaidInstance>(),
     entry::<lifecycle::destroy_prepaid_instance::DestroyPrepaidInstance>(),
+    entry::<orders::inquiry_price_create_instance::InquiryPriceCreateInstance>(),
+    entry::<orders::inquiry_price_renew_instance::InquiryPriceRenewInstance>(),
+    entry::<orders::inquiry_price_upgrade_instance::InquiryPriceUpgradeInstance>(),
+    entry::<roles::kill_master_group::KillMasterGroup>(),
     entry::<password::modfiy_instance_password::ModfiyInstancePassword>(),
     entry::<inventory::modify_instance::ModifyInstance>(),
+    entry::<shape::modify_instance_availability_zones::ModifyInstanceAvailabilityZones>(),
+    entry::<orders::modify_instance_charge_type::ModifyInstanceChargeType>(),
+    entry::<maintenance::modify_instance_event::ModifyInstanceEvent>(),
     entry::<password::modify_instance_password::ModifyInstancePassword>(),
+    entry::<roles::modify_instance_read_only::ModifyInstanceReadOnly>(),
+    entry::<maintenance::modify_maintenance_window::ModifyMaintenanceWindow>(),
+    entry::<orders::renew_instance::RenewInstance>(),
     entry::<password::reset_password::ResetPassword>(),
     entry::<lifecycle::startup_instance::StartupInstance>(),
+    entry::<shape::switch_access_new_instance::SwitchAccessNewInstance>(),
+    entry::<shape::upgrade_instance::UpgradeInstance>(),
+    entry::<shape::upgrade_instance_version::UpgradeInstanceVersion>(),
+    entry::<shape::upgrade_proxy_version::UpgradeProxyVersion>(),
+    entry::<shape::upgrade_small_version::UpgradeSmallVersion>(),
     // region
     entry::<catalogue::describe_zones::DescribeZones>(),
 ];

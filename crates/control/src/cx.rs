@@ -10,15 +10,26 @@ use tokio::sync::Notify;
 
 use crate::answers::Answers;
 use crate::dev::Dev;
+use crate::fleet::Roles;
 use crate::nodes::Nodes;
 use crate::random::Random;
 use crate::seal::Sealer;
 use crate::settings::Settings;
 
+/// The release of the gateway that this program has.
+pub(crate) const GATEWAY_RELEASE: &str = env!("CARGO_PKG_VERSION");
+
 /// What the control plane needs of the gateway, which is a process of its own.
 pub trait Gateway: Send + Sync {
     /// Sees to it that a gateway runs: adopts one, or starts one.
     fn ensure(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Ends a gateway that runs another build of the program than this one, and starts this one's. The addresses come back
+    /// with it; the connections are reset.
+    fn renew(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// The release of the gateway that runs, as far as it has told.
+    fn release(&self) -> String;
 
     /// Puts a table in force, or learns of a newer one. An error is a sentence for a log or a task's message.
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>>;
@@ -72,6 +83,8 @@ pub struct FlowCx {
     pub answers: Answers,
     /// What `opencrs dev` alone has.
     pub dev: Option<Dev>,
+    /// Acts on roles, one at a time for each instance.
+    pub roles: Roles,
 }
 
 impl Context for FlowCx {

@@ -106,6 +106,27 @@ pub(crate) fn missing(parameter: &str) -> Fault {
     .into()
 }
 
+/// No engine that would do for this type is installed.
+pub(crate) fn not_installed(type_id: model::TypeId) -> Fault {
+    let (engine, version) = (type_id.engine(), type_id.version());
+    ApiError::new(
+        code::ResourceUnavailableNoTypeIdRedisService,
+        format!("No {engine} {}.{} is installed on this service.", version.major, version.minor),
+        format!("本服务未安装 {engine} {}.{}。", version.major, version.minor),
+    )
+    .into()
+}
+
+/// A node that must tell something does not.
+pub(crate) fn no_answer(id: &InstanceId, why: &str) -> Fault {
+    ApiError::new(
+        code::ResourceUnavailableInstanceStatusError,
+        format!("The primary of the instance `{id}` can't be asked now: {why}. Try again in a while."),
+        format!("暂时无法查询实例 `{id}` 的主节点：{why}，请稍后重试。"),
+    )
+    .into()
+}
+
 /// What a parameter asks for is not built yet.
 pub(crate) fn not_built(parameter: &str) -> Fault {
     ApiError::new(

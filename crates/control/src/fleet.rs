@@ -1,6 +1,9 @@
 //! Brings nodes to what the ledger wants of them. Flows and the keeper of nodes both act through these, so a node is
 //! started and stopped in one way.
 
+mod placing;
+mod roles;
+
 use std::time::Duration;
 
 use flow::StepError;
@@ -15,6 +18,10 @@ use crate::nodes::{NodeError, Peer};
 use crate::placement::{Pools, choose_node_addr};
 use crate::seal::NotOurs;
 use crate::spec;
+
+pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
+pub use self::roles::Roles;
+pub(crate) use self::roles::{NEAR, fail_over, hand_over, keep_roles, primary_of, take_over};
 
 /// The pause between two looks at a node that is about to be ready.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
@@ -35,10 +42,16 @@ pub(crate) enum FleetError {
     Gateway(String),
     #[error("no place for the node: {0}")]
     Placement(String),
+    #[error("instance {0} is gone")]
+    Gone(InstanceId),
     #[error("node {0} is not wanted any more")]
     NotWanted(NodeId),
     #[error("node {0} ended before it served")]
     DiedLoading(NodeId),
+    #[error("another node has become the primary meanwhile")]
+    RolesChanged,
+    #[error("node {node} can't take over: {why}")]
+    Behind { node: i64, why: String },
 }
 
 impl From<FleetError> for StepError {
@@ -47,6 +60,8 @@ impl From<FleetError> for StepError {
         let code = match &error {
             FleetError::Runtime(RuntimeError::NoEngine { .. }) => "ResourceUnavailable.NoTypeIdRedisService",
             FleetError::Seal(_) => "InternalError",
+            FleetError::Gone(_) => "ResourceNotFound.InstanceNotExists",
+            FleetError::Placement(_) => "ResourceInsufficient",
             _ => return StepError::Retry(error.to_string()),
         };
         StepError::Fail { code: code.into(), message: error.to_string() }
@@ -55,11 +70,8 @@ impl From<FleetError> for StepError {
 
 /// An instance with its nodes, as the ledger has them now.
 pub(crate) fn load(ledger: &Ledger, id: &InstanceId) -> Result<(Instance, Vec<Node>), FleetError> {
-    Ok(ledger.read(|reader| {
-        let instance = ledger::instance(reader, id)?;
-        let instance = instance.ok_or_else(|| ledger::Error::Corrupt(format!("instance {id} is gone")))?;
-        Ok((instance, ledger::nodes_of(reader, id)?))
-    })?)
+    let (instance, nodes) = ledger.read(|reader| Ok((ledger::instance(reader, id)?, ledger::nodes_of(reader, id)?)))?;
+    Ok((instance.ok_or_else(|| FleetError::Gone(id.clone()))?, nodes))
 }
 
 /// A node that is up, for the ledger.
@@ -121,8 +133,12 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     wait_until_serving(cx, &node, &peer).await?;
     // It started with the users of a moment ago, and a change of them passes over nodes that don't run.
     let (now, _) = load(&cx.ledger, &instance.id)?;
-    if (now.no_auth, &now.password) != (instance.no_auth, &instance.password) {
+    let access = |it: &Instance| (it.no_auth, it.password.clone(), it.read_only);
+    if access(&now) != access(&instance) {
         cx.nodes.set_users(&peer, &customers(cx, &now)?).await?;
+    }
+    if now.memory_mb != instance.memory_mb {
+        cx.nodes.set_memory(&peer, spec::memory(&now)).await?;
     }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
 }
@@ -182,9 +198,23 @@ pub(crate) async fn start_nodes(cx: &FlowCx, id: &InstanceId) -> Result<Write, F
 
 /// Makes every replica follow the primary, and waits until each has all the data.
 pub(crate) async fn attach_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    attach(cx, id, |_| true).await
+}
+
+/// As [`attach_replicas`], for these alone.
+pub(crate) async fn attach_these(cx: &FlowCx, id: &InstanceId, ids: &[NodeId]) -> Result<(), FleetError> {
+    attach(cx, id, |node| ids.contains(&node.id)).await
+}
+
+async fn attach(cx: &FlowCx, id: &InstanceId, which: impl Fn(&Node) -> bool) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
-    let Some(primary) = nodes.iter().find(|node| node.role == NodeRole::Primary) else { return Ok(()) };
-    let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica);
+    let Some(primary) = primary_of(&nodes) else { return Ok(()) };
+    let peer = spec::peer(&cx.sealer, &instance, primary)?;
+    if cx.nodes.replication(&peer).await?.upstream.is_some() {
+        // What a switch that was broken off has left.
+        cx.nodes.promote(&peer).await?;
+    }
+    let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && which(node));
     try_join_all(replicas.map(|replica| async {
         let peer = spec::peer(&cx.sealer, &instance, replica)?;
         let mut look = SHORTEST_LOOK;
@@ -237,18 +267,53 @@ async fn end_nodes<'a>(
     Ok(())
 }
 
+/// Starts these nodes, side by side.
+pub(crate) async fn start_these(cx: &FlowCx, ids: &[NodeId]) -> Result<Write, FleetError> {
+    Ok(Up::note(try_join_all(ids.iter().map(|id| start_node(cx, id))).await?))
+}
+
+/// Ends these nodes and deletes their data; those that the ledger does not have any more are gone.
+pub(crate) async fn remove_these(cx: &FlowCx, ids: &[NodeId]) -> Result<(), FleetError> {
+    for id in ids {
+        let Some(node) = cx.ledger.read(|reader| ledger::node(reader, id))? else { continue };
+        match cx.runtime.remove(node.id.clone(), node.epoch).await {
+            Err(RuntimeError::Stale { node, asked, known }) => {
+                catch_up(cx, node.clone(), asked, known).await?;
+                return Err(RuntimeError::Stale { node, asked, known }.into());
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Gives every node that runs the memory that the ledger wants; one that does not takes it from there when it starts.
+pub(crate) async fn apply_memory(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    on_running(cx, id, |instance, peer| async move { cx.nodes.set_memory(&peer, spec::memory(&instance)).await }).await
+}
+
 /// Gives the users that the ledger wants to every node that runs; one that does not takes them from there when it
 /// starts. All are tried, whatever becomes of one: a password that is changed back must be so wherever it can be.
 pub(crate) async fn apply_users(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let (instance, _) = load(&cx.ledger, id)?;
+    let users = &customers(cx, &instance)?;
+    on_running(cx, id, |_, peer| async move { cx.nodes.set_users(&peer, users).await }).await
+}
+
+/// Says something to every node that runs, whatever becomes of one.
+async fn on_running<F: Future<Output = Result<(), NodeError>>>(
+    cx: &FlowCx,
+    id: &InstanceId,
+    say: impl Fn(Instance, Peer) -> F,
+) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
-    let users = customers(cx, &instance)?;
     let running = cx.runtime.list().await?;
     let runs = |node: &&Node| node.runs && running.iter().any(|state| state.node == node.id);
-    let applied = join_all(nodes.iter().filter(runs).map(|node| async {
+    let said = join_all(nodes.iter().filter(runs).map(|node| async {
         let peer = spec::peer(&cx.sealer, &instance, node)?;
-        Ok::<(), FleetError>(cx.nodes.set_users(&peer, &users).await?)
+        Ok::<(), FleetError>(say(instance.clone(), peer).await?)
     }));
-    applied.await.into_iter().collect()
+    said.await.into_iter().collect()
 }
 
 /// The users of customers. The service's own stays as it is: links between nodes are signed in with it.

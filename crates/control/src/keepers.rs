@@ -3,6 +3,7 @@
 
 mod nodes;
 mod recycle;
+mod roles;
 mod routes;
 mod tasks;
 
@@ -26,6 +27,7 @@ pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
     keepers.spawn(tasks::keep(cx.clone(), probe));
     keepers.spawn(routes::keep(cx.clone()));
     keepers.spawn(nodes::keep(cx.clone()));
+    keepers.spawn(roles::keep(cx.clone()));
     keepers.spawn(recycle::keep(cx));
     Keepers(keepers)
 }

@@ -32,6 +32,8 @@ pub struct Replication {
     pub offset: i64,
     /// How much of its upstream's stream it has; of a primary, all of its own.
     pub applied: i64,
+    /// The ports of the nodes that follow it and are known to receive the stream: each has told how far it is.
+    pub followers: Vec<u16>,
     /// How long ago it lost its upstream, having had all that it had; `None` while it has it, and for one that never
     /// had or is loading a copy.
     pub lost_for: Option<Duration>,
@@ -61,8 +63,11 @@ pub trait Nodes: Send + Sync {
     /// Makes the node a replica of another.
     fn follow<'a>(&'a self, peer: &'a Peer, upstream: NodeAddr) -> BoxFuture<'a, Result<(), NodeError>>;
 
+    /// Holds clients' writes for a moment, unanswered.
+    fn hold<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>>;
+
     /// Ends a primary's taking of writes, for as long as its process lives or until it is promoted: it follows nobody
-    /// ([`NOWHERE`]). Clients' writes are held for a moment, so that most of them meet its successor and no error.
+    /// ([`NOWHERE`]). Writes that are held stay so; others are refused.
     fn fence<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>>;
 
     /// Makes the node a primary, with the data that it has.

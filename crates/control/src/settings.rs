@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::prices::PriceList;
+
 /// Who owns everything that the root key pair makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -111,6 +113,10 @@ pub struct Settings {
     pub host_memory_mb: Option<i64>,
     /// Whether a version older than any installed is served by the nearest newer one; else it is refused.
     pub serve_newer_engine: bool,
+    /// How long an instance is shown as busy at the least, by changes whose clients insist on seeing it.
+    pub busy_for: Duration,
+    /// What instances cost.
+    pub prices: PriceList,
     /// Whether the documented rate limits hold.
     pub rate_limits: bool,
     /// How long an isolated postpaid instance is kept.
@@ -130,6 +136,8 @@ impl Default for Settings {
             node_ports: 20_000..=31_999,
             host_memory_mb: None,
             serve_newer_engine: true,
+            busy_for: Duration::from_millis(1500),
+            prices: PriceList::default(),
             rate_limits: true,
             recycle_postpaid_for: Duration::from_secs(2 * 3600),
             recycle_prepaid_for: Duration::from_secs(7 * 24 * 3600),

@@ -52,6 +52,11 @@ pub(crate) fn users(sealer: &Sealer, instance: &Instance) -> Result<Vec<AclUser>
     ])
 }
 
+/// How many bytes of data a node may hold.
+pub(crate) fn memory(instance: &Instance) -> u64 {
+    u64::try_from(instance.memory_mb).unwrap_or(0) << 20
+}
+
 /// How to speak to a node.
 pub(crate) fn peer(sealer: &Sealer, instance: &Instance, node: &Node) -> Result<Peer, NotOurs> {
     Ok(Peer { addr: node.addr, admin: sealer.open(purpose::ADMIN, &instance.admin)? })
@@ -78,7 +83,7 @@ pub(crate) fn node_spec(
         engine: node.type_id.engine(),
         version: newest_seen(nodes, node),
         addr: node.addr,
-        maxmemory: u64::try_from(instance.memory_mb).unwrap_or(0) << 20,
+        maxmemory: memory(instance),
         maxclients: MAX_CLIENTS,
         users: users(sealer, instance)?,
         admin_name: ADMIN.into(),

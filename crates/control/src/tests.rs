@@ -3,6 +3,9 @@
 mod answers;
 mod crashes;
 mod disturbing;
+mod maintenance;
+mod orders;
 mod site;
 mod steering;
+mod stuck;
 mod watching;

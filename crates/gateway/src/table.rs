@@ -68,6 +68,7 @@ impl Gateway {
 
     pub(crate) fn report(&self) -> GatewayReport {
         GatewayReport {
+            release: env!("CARGO_PKG_VERSION").into(),
             version: self.table.as_ref().map_or(0, |table| table.version),
             failures: self.doors.values().filter_map(Door::failure).collect(),
             connections: self.doors.values().map(Door::connections).sum(),

@@ -19,6 +19,8 @@ pub struct Deal {
     pub goods: i64,
     /// Which instances.
     pub instances: Vec<InstanceId>,
+    /// What is paid with it, in cents.
+    pub price: i64,
     /// Where the order is.
     pub status: DealStatus,
     /// When it was placed.
@@ -28,14 +30,14 @@ pub struct Deal {
 }
 
 const COLUMNS: &str =
-    "name, account, creator, description, zone, goods, instances, status, created_at, ended_at from deal";
+    "name, account, creator, description, zone, goods, instances, status, created_at, ended_at, price from deal";
 
 /// Adds an order that so many tasks deliver.
 pub fn insert_deal(tx: &mut dyn Tx, deal: &Deal, tasks: i64) -> Result<()> {
     let instances: Vec<&str> = deal.instances.iter().map(InstanceId::as_str).collect();
     tx.exec(
         "insert into deal (name, account, creator, description, zone, goods, instances, open_tasks, status, created_at,
-            ended_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            ended_at, price) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         args![
             deal.name.as_str(),
             deal.account,
@@ -48,29 +50,29 @@ pub fn insert_deal(tx: &mut dyn Tx, deal: &Deal, tasks: i64) -> Result<()> {
             deal.status.number(),
             deal.created_at,
             deal.ended_at,
+            deal.price,
         ],
     )?;
     Ok(())
 }
 
-/// Notes that one of a deal's tasks has ended. The deal is delivered with the last of them, unless one failed.
+/// Notes that one of a deal's tasks has ended. The deal is delivered with the last of them, unless one failed; or when the
+/// one that failed was tried again and has ended well.
 pub fn settle_deal(tx: &mut dyn Tx, name: &str, delivered: bool, now: Millis) -> Result<()> {
+    let again = if delivered { DealStatus::Delivered } else { DealStatus::Failed };
+    let sql = "update deal set status = $2, ended_at = $3 where name = $1 and open_tasks = 0";
+    if tx.exec(sql, args![name, again.number(), now])? > 0 {
+        return Ok(());
+    }
     if !delivered {
         tx.exec("update deal set status = $2 where name = $1", args![name, DealStatus::Failed.number()])?;
     }
-    tx.exec("update deal set open_tasks = open_tasks - 1 where name = $1 and open_tasks > 0", args![name])?;
+    tx.exec("update deal set open_tasks = open_tasks - 1 where name = $1", args![name])?;
     tx.exec("update deal set ended_at = $2 where name = $1 and open_tasks = 0", args![name, now])?;
     tx.exec(
         "update deal set status = $2 where name = $1 and open_tasks = 0 and status = $3",
         args![name, DealStatus::Delivered.number(), DealStatus::Delivering.number()],
     )?;
-    Ok(())
-}
-
-/// Notes that the one task of a deal that failed is tried again. Before a deal is there, it changes nothing.
-pub fn reopen_deal(tx: &mut dyn Tx, name: &str) -> Result<()> {
-    let sql = "update deal set open_tasks = 1, status = $2, ended_at = null where name = $1 and open_tasks = 0";
-    tx.exec(sql, args![name, DealStatus::Delivering.number()])?;
     Ok(())
 }
 
@@ -96,5 +98,6 @@ fn read(mut row: Row) -> Result<Deal> {
         status: row.numbered(7, DealStatus::parse)?,
         created_at: Millis(row.int(8)?),
         ended_at: row.int_opt(9)?.map(Millis),
+        price: row.int(10)?,
     })
 }

@@ -78,6 +78,13 @@ pub fn set_event(tx: &mut dyn Tx, id: i64, status: &str, ended_at: Option<Millis
     Ok(())
 }
 
+/// Ends what is planned for an instance, or under way.
+pub fn end_events(tx: &mut dyn Tx, instance: &InstanceId, status: &str, now: Millis) -> Result<()> {
+    let sql = "update event set status = $2, ended_at = $3 where instance = $1 and status in ('Waiting', 'Running')";
+    tx.exec(sql, args![instance, status, now])?;
+    Ok(())
+}
+
 /// Puts an event off, or forward.
 pub fn move_event(tx: &mut dyn Tx, id: i64, start_at: Millis, end_at: Millis) -> Result<()> {
     tx.exec("update event set start_at = $2, end_at = $3 where id = $1", args![id, start_at, end_at])?;

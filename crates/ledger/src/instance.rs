@@ -220,7 +220,7 @@ pub fn list_instances(
 
 /// Memory in MiB that is promised to all instances, each node counted.
 pub fn promised_memory_mb(reader: &mut dyn Reader) -> Result<i64> {
-    let sql = "select coalesce(sum(memory_mb * shards * (replicas + 1)), 0) from instance";
+    let sql = "select coalesce(sum(i.memory_mb), 0) from node n join instance i on i.id = n.instance";
     reader.row(sql, &[])?.map_or(Ok(0), |row| row.int(0))
 }
 
@@ -233,6 +233,18 @@ pub fn vip_is_taken(reader: &mut dyn Reader, vip: Vip) -> Result<bool> {
 /// Sets the status.
 pub fn set_status(tx: &mut dyn Tx, id: &InstanceId, status: InstanceStatus) -> Result<()> {
     tx.exec("update instance set status = $2 where id = $1", args![id, status.number()])?;
+    Ok(())
+}
+
+/// Makes a free instance busy; one in another status stays in it.
+pub fn set_busy_if_idle(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
+    tx.exec("update instance set status = 1 where id = $1 and status = 2", args![id])?;
+    Ok(())
+}
+
+/// Sets whether answers list its nodes with their zones.
+pub fn set_shows_node_set(tx: &mut dyn Tx, id: &InstanceId, shows: bool) -> Result<()> {
+    tx.exec("update instance set shows_node_set = $2 where id = $1", args![id, shows])?;
     Ok(())
 }
 

@@ -136,6 +136,24 @@ pub fn delete_node(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
     routes_changed(tx)
 }
 
+/// Makes a replica no member: it is never promoted, and does not count.
+pub fn set_node_joining(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
+    tx.exec("update node set joins = 1 where id = $1", args![node])?;
+    Ok(())
+}
+
+/// Gives a node the number by which clients know another one, which gets that of the first.
+pub fn swap_numbers(tx: &mut dyn Tx, one: &NodeId, other: &NodeId) -> Result<()> {
+    let number = |tx: &mut dyn Tx, node: &NodeId| -> Result<Option<i64>> {
+        tx.row("select number from node where id = $1", args![node])?.map(|row| row.int(0)).transpose()
+    };
+    let (Some(first), Some(second)) = (number(tx, one)?, number(tx, other)?) else { return Ok(()) };
+    for (node, number) in [(one, -first), (other, first), (one, second)] {
+        tx.exec("update node set number = $2 where id = $1", args![node, number])?;
+    }
+    Ok(())
+}
+
 /// Makes a node that joins a member.
 pub fn join_node(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
     tx.exec("update node set joins = 0 where id = $1", args![node])?;

@@ -62,8 +62,8 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
     let instance = new.instance;
     let row = tx.row(
         "insert into task (account, caller, instance, instance_name, project, type, flow, state, cursor, result,
-            progress, started_at, first_state, size)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $8, $12) returning id",
+            progress, started_at, first_state, size, holds)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $8, $12, $13) returning id",
         args![
             new.instance.account,
             new.caller,
@@ -77,6 +77,7 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
             TaskResult::Waiting.number(),
             started_at,
             instance.memory_mb * instance.shards * (instance.replicas + 1),
+            new.holds,
         ],
     )?;
     let id = TaskId(row.ok_or_else(|| Error::Corrupt("an insert returned nothing".into()))?.int(0)?);

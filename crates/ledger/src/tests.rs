@@ -226,6 +226,7 @@ async fn a_deal_is_delivered_with_its_last_task_and_failed_with_any() {
         zone: 1,
         goods: 2,
         instances: vec![sample(1).id, sample(2).id],
+        price: 250,
         status: DealStatus::Delivering,
         created_at: Millis(1),
         ended_at: None,
@@ -246,6 +247,9 @@ async fn a_deal_is_delivered_with_its_last_task_and_failed_with_any() {
     assert_eq!((status("2").status, status("2").ended_at), (DealStatus::Failed, Some(Millis(6))));
     ledger.write(|tx| settle_deal(tx, "1", true, Millis(7))).await.unwrap();
     assert_eq!((status("1").status, status("1").ended_at), (DealStatus::Delivered, Some(Millis(7))));
+    ledger.write(|tx| settle_deal(tx, "2", true, Millis(8))).await.unwrap();
+    assert_eq!((status("2").status, status("2").ended_at), (DealStatus::Delivered, Some(Millis(8))), "tried again");
+    assert_eq!(status("1").price, 250);
 }
 
 #[tokio::test]
@@ -340,7 +344,7 @@ async fn a_task_that_is_opened_again_is_found_by_its_number_and_holds_its_instan
     assert_eq!(ledger.read(|r| accepted_since(r, 7, since)).unwrap(), []);
 
     let cursor = before.1.cursor.clone();
-    let reopen = |cursor: Cursor| ledger.write(move |tx| reopen_task(tx, id, &sample(1).id, "{\"a\":2}", &cursor));
+    let reopen = |cursor: Cursor| ledger.write(move |tx| reopen_task(tx, id, "{\"a\":2}", &cursor));
     assert_eq!(reopen(cursor.clone()).await.unwrap(), Some(2));
     assert!(reopen(cursor).await.is_err_and(|error| error.is_taken()), "it has its instance already");
     let found = ledger.read(|r| accepted_since(r, 7, since)).unwrap();

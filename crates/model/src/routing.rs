@@ -73,6 +73,9 @@ pub struct RouteFailure {
 /// What the gateway answers to a table: which version is in force now, and what of it is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayReport {
+    /// The release of the gateway's program; empty where it is older than this field.
+    #[serde(default)]
+    pub release: String,
     /// The version in force, the answered table's or a newer one.
     pub version: i64,
     /// Routes that are not in force, each with the reason. The gateway tries them again by itself.

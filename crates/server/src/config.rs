@@ -13,6 +13,8 @@ use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgMatches};
 use control::{Owner, Region, Settings, VipPool, Zone};
 
+use crate::prices;
+
 /// A setting: its flag is `--the-name`, its variable `OPENCRS_THE_NAME`, its key in the file `the_name`.
 struct Setting {
     name: &'static str,
@@ -62,6 +64,12 @@ const SETTINGS: &[Setting] = &[
     ),
     setting("engines", "", "more engine programs than those in PATH, separated by colons"),
     setting("older_engines", "serve", "serve: the nearest newer engine stands in for an older one; refuse: it doesn't"),
+    setting(
+        "busy_millis",
+        "1500",
+        "how long at the least an instance is shown as busy by a resize or a move between zones",
+    ),
+    setting("prices", "", "a TOML file with what instances cost; empty: nothing costs anything"),
     setting("rate_limits", "on", "whether requests a second are limited as documented"),
     setting("recycle_postpaid_hours", "2", "how long isolated instances that are paid by use are kept"),
     setting("recycle_prepaid_hours", "168", "how long isolated instances that are paid in advance are kept"),
@@ -212,6 +220,10 @@ impl Config {
             node_ports: self.parsed("node_ports", read_ports)?,
             host_memory_mb: self.parsed("host_memory", read_memory)?,
             serve_newer_engine: self.parsed("older_engines", |text| read_choice(text, "serve", "refuse"))?,
+            busy_for: self.parsed("busy_millis", |text| {
+                Ok(Duration::from_millis(text.parse().context("it is a number of milliseconds")?))
+            })?,
+            prices: self.parsed("prices", prices::read)?,
             rate_limits: self.parsed("rate_limits", |text| read_choice(text, "on", "off"))?,
             recycle_postpaid_for: self.parsed("recycle_postpaid_hours", hours)?,
             recycle_prepaid_for: self.parsed("recycle_prepaid_hours", hours)?,
@@ -334,6 +346,7 @@ mod tests {
             ("--vips", "127.88.0.1/16"),
             ("--node-ports", "5-4"),
             ("--host-memory", "lots"),
+            ("--prices", "/nowhere/prices.toml"),
             ("--rate-limits", "maybe"),
             ("--utc-offset", "8"),
             ("--zones", "one"),

@@ -1,7 +1,8 @@
 //! The gateway's process: adopted where one runs, started where none does, and started again at once when it dies.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use control::Gateway;
@@ -13,6 +14,8 @@ use tokio::sync::Mutex;
 
 /// How long a new gateway may take until it answers.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long an older gateway gets to close its connections.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// A gateway that dies at once is not started more often than this.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
@@ -22,6 +25,8 @@ pub(crate) struct GatewayProcess {
     data: PathBuf,
     client: Client,
     current: Mutex<Option<ProcessRef>>,
+    /// As its last report said.
+    release: std::sync::Mutex<String>,
 }
 
 impl GatewayProcess {
@@ -32,6 +37,7 @@ impl GatewayProcess {
             data: data.to_owned(),
             client: Client::new(data),
             current: Mutex::new(None),
+            release: std::sync::Mutex::new(env!("CARGO_PKG_VERSION").into()),
         })
     }
 
@@ -54,6 +60,13 @@ impl GatewayProcess {
 
     fn folder(&self) -> PathBuf {
         self.data.join("gateway")
+    }
+
+    /// Whether a process runs the very file that this server would start.
+    fn is_of_this_build(&self, process: &ProcessRef) -> bool {
+        let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        let runs = file(Path::new(&format!("/proc/{}/exe", process.pid)));
+        runs.is_some() && runs == file(&self.program)
     }
 
     fn find_or_start(&self) -> std::io::Result<ProcessRef> {
@@ -88,7 +101,32 @@ impl Gateway for GatewayProcess {
         })
     }
 
+    fn renew(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.ensure().await?;
+            let running = self.current.lock().await.clone();
+            if let Some(process) = running
+                && !self.is_of_this_build(&process)
+            {
+                let ended = tokio::task::spawn_blocking(move || process.terminate(ENDS_WITHIN)).await;
+                let ended = ended.map_err(std::io::Error::other).flatten();
+                ended.map_err(|error| format!("the older gateway can't be ended: {error}"))?;
+            }
+            self.ensure().await
+        })
+    }
+
+    fn release(&self) -> String {
+        self.release.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>> {
-        Box::pin(async move { self.client.publish(&table).await.map_err(|error| error.to_string()) })
+        Box::pin(async move {
+            let report = self.client.publish(&table).await.map_err(|error| error.to_string())?;
+            if !report.release.is_empty() {
+                self.release.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.release);
+            }
+            Ok(report)
+        })
     }
 }

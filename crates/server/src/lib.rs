@@ -9,6 +9,7 @@ mod dev;
 mod events;
 mod gateway_process;
 mod listener;
+mod prices;
 mod serve;
 mod stop;
 pub mod wire;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get};
-use control::{Answers, Dev, FlowCx, Random, RateLimits, RedisNodes, Sealer, Settings, Wake, keepers};
+use control::{Answers, Dev, FlowCx, Random, RateLimits, RedisNodes, Roles, Sealer, Settings, Wake, keepers};
 use flow::harness::{NoProbe, Probe};
 use flow::{Clock, SystemClock};
 use ledger::Ledger;
@@ -109,6 +109,7 @@ pub(crate) async fn serve(
         wake: Wake::default(),
         answers: Answers::default(),
         dev,
+        roles: Roles::default(),
     });
     let (drain, draining) = watch::channel(false);
     let api = Arc::new(Api {

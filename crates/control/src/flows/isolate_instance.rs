@@ -61,11 +61,8 @@ impl Flow for IsolateInstance {
         steps![close_address undo open_address, stop_nodes undo start_nodes within 120];
 
     fn begin(&self) -> Outcome<FlowCx> {
-        let (id, deal) = (self.instance.clone(), self.deal.clone());
+        let id = self.instance.clone();
         Some(write(move |tx| {
-            if let Some(deal) = &deal {
-                ledger::reopen_deal(tx, deal)?;
-            }
             set_status(tx, &id, InstanceStatus::Busy)?;
             set_open(tx, &id, false)
         }))

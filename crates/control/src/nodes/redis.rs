@@ -15,8 +15,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How long a node may take to answer. Deleting much data is asked for in the background, so nothing takes longer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How long a fenced node holds clients' writes. Its successor takes over in some ten milliseconds.
-const HELD_FOR: Duration = Duration::from_secs(3);
+/// How long a node that is about to be fenced holds clients' writes. Its successor takes over in some ten milliseconds.
+const HELD_FOR: Duration = Duration::from_secs(1);
 
 /// Speaks to real engines. A connection lives for one exchange: exchanges are few, and nodes come and go.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,8 +45,12 @@ impl Nodes for RedisNodes {
     fn follow<'a>(&'a self, peer: &'a Peer, upstream: NodeAddr) -> BoxFuture<'a, Result<(), NodeError>> {
         Box::pin(async move {
             // Said again to a replica that already follows, it is answered as done and breaks no link.
-            let (host, port) = (upstream.0.ip().to_string(), upstream.0.port());
-            ask::<String>(peer, cmd("REPLICAOF").arg(host).arg(port)).await.map(drop)
+            let mut following = Pipeline::new();
+            following.cmd("REPLICAOF").arg(upstream.0.ip().to_string()).arg(upstream.0.port()).ignore();
+            // A node that holds writes does not take those of its primary either.
+            following.cmd("CLIENT").arg("UNPAUSE").ignore();
+            let mut connection = connect(peer).await?;
+            following.query_async::<()>(&mut connection).await.map_err(|error| refused(peer.addr, &error))
         })
     }
 
@@ -56,14 +60,17 @@ impl Nodes for RedisNodes {
         })
     }
 
+    fn hold<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move {
+            let millis = HELD_FOR.as_millis() as u64;
+            ask::<String>(peer, cmd("CLIENT").arg("PAUSE").arg(millis).arg("WRITE")).await.map(drop)
+        })
+    }
+
     fn fence<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
         Box::pin(async move {
-            let mut connection = connect(peer).await?;
-            let millis = HELD_FOR.as_millis() as u64;
-            let mut hold = Pipeline::new();
-            hold.cmd("CLIENT").arg("PAUSE").arg(millis).arg("WRITE").ignore();
-            hold.cmd("REPLICAOF").arg(NOWHERE.0.ip().to_string()).arg(NOWHERE.0.port()).ignore();
-            hold.query_async::<()>(&mut connection).await.map_err(|error| refused(peer.addr, &error))
+            let (host, port) = (NOWHERE.0.ip().to_string(), NOWHERE.0.port());
+            ask::<String>(peer, cmd("REPLICAOF").arg(host).arg(port)).await.map(drop)
         })
     }
 
@@ -146,7 +153,18 @@ fn read_replication(info: &str) -> Replication {
     // -1: it never had it.
     let lost_for = number("master_link_down_since_seconds").filter(|_| !is_syncing);
     let lost_for = lost_for.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
-    Replication { upstream, is_synced, offset, applied, lost_for }
+    let followers = info.lines().filter_map(read_follower).collect();
+    Replication { upstream, is_synced, offset, applied, followers, lost_for }
+}
+
+/// Reads `slave0:ip=127.0.0.1,port=7002,state=online,offset=14,lag=0`. Until a follower has told how far it is its offset
+/// is 0, and the stream may not flow yet, although the first sync is over.
+fn read_follower(line: &str) -> Option<u16> {
+    let (name, fields) = line.trim().split_once(':')?;
+    name.strip_prefix("slave")?.parse::<u32>().ok()?;
+    let field = |name: &str| fields.split(',').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+    let flows = field("state") == Some("online") && field("offset").is_some_and(|offset| offset != "0");
+    flows.then(|| field("port")?.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -159,12 +177,21 @@ mod tests {
                     master_link_status:up\r\nmaster_sync_in_progress:0\r\nslave_repl_offset:70\r\n\
                     master_repl_offset:71\r\n";
         let upstream = Some(NodeAddr("127.0.0.1:7001".parse().unwrap()));
-        let synced = Replication { upstream, is_synced: true, offset: 71, applied: 70, lost_for: None };
+        let synced = Replication { upstream, is_synced: true, offset: 71, applied: 70, ..Replication::default() };
         assert_eq!(read_replication(info), synced);
         let syncing = info.replace("in_progress:0", "in_progress:1");
         assert_eq!(read_replication(&syncing), Replication { is_synced: false, ..synced });
         let primary = Replication { offset: 5, applied: 5, ..Replication::default() };
         assert_eq!(read_replication("role:master\r\nmaster_repl_offset:5\r\n"), primary);
+    }
+
+    #[test]
+    fn a_follower_counts_once_it_has_told_how_far_it_is() {
+        let info = "role:master\r\nconnected_slaves:3\r\n\
+                    slave0:ip=127.0.0.1,port=7002,state=online,offset=14,lag=0\r\n\
+                    slave1:ip=127.0.0.1,port=7003,state=online,offset=0,lag=0\r\n\
+                    slave2:ip=127.0.0.1,port=7004,state=wait_bgsave,offset=9,lag=0\r\nslave_read_only:1\r\n";
+        assert_eq!(read_replication(info).followers, [7002]);
     }
 
     #[test]

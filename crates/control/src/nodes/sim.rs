@@ -44,6 +44,10 @@ impl Nodes for SimNodes {
         Box::pin(async move { self.ask(peer, |world, node| world.replicate(node, Some(upstream))) })
     }
 
+    fn hold<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.ping(node)) })
+    }
+
     fn fence<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
         Box::pin(async move { self.ask(peer, |world, node| world.replicate(node, Some(NOWHERE))) })
     }
@@ -67,7 +71,8 @@ impl Nodes for SimNodes {
                 let is_synced = upstream.is_some() && world.link_up(node)?;
                 let offset = world.offset(node)?;
                 let lost_for = (upstream.is_some() && !is_synced).then_some(Duration::ZERO);
-                Ok(Replication { upstream, is_synced, offset, applied: offset, lost_for })
+                let followers = world.followers(node);
+                Ok(Replication { upstream, is_synced, offset, applied: offset, followers, lost_for })
             })
         })
     }

@@ -122,3 +122,38 @@ async fn a_dead_replica_does_not_keep_a_password_from_being_changed() {
     let default = |users: Vec<model::AclUser>| users.into_iter().find(|user| user.name == "default");
     assert!(default(site.world.users(&nodes[1].id).unwrap()) == default(after), "so has the replica, when it is back");
 }
+
+#[tokio::test]
+async fn bandwidth_is_unlimited_for_any_size_that_there_is() {
+    let site = Site::new();
+    let id = site.create().await;
+    let range = site.call("DescribeBandwidthRange", json!({"InstanceId": id.as_str()})).await.unwrap();
+    let none = json!({"BaseBandwidth": 0, "AddBandwidth": 0, "MinAddBandwidth": 0, "MaxAddBandwidth": 0});
+    assert_eq!(range, none);
+    let ask = async |params: serde_json::Value| site.call("DescribeInstanceSpecBandwidth", params).await;
+    for params in [
+        json!({"InstanceId": id.as_str()}),
+        json!({"InstanceId": id.as_str(), "ShardSize": 0, "ShardNum": 0, "ReplicateNum": 0, "ReadOnlyWeight": 0, "Type": 0}),
+        json!({"Type": 17, "ShardSize": 4096, "ShardNum": 1, "ReplicateNum": 5}),
+    ] {
+        assert_eq!(ask(params.clone()).await.unwrap(), json!({"Bandwidth": 0, "ClientLimit": 10_000}), "{params}");
+    }
+    for (params, code) in [
+        (json!({}), "MissingParameter"),
+        (json!({"Type": 17}), "MissingParameter"),
+        (json!({"ShardSize": 1024}), "MissingParameter"),
+        (json!({"InstanceId": "crs-00000000"}), "ResourceNotFound.InstanceNotExists"),
+        (json!({"Type": 7, "ShardSize": 1024}), "UnsupportedOperation"),
+        (json!({"Type": -17, "ShardSize": 1024}), "InvalidParameterValue.InvalidInstanceTypeId"),
+        (json!({"Type": 17, "ShardSize": 1000}), "LimitExceeded.InvalidMemSize"),
+        (json!({"Type": 17, "ShardSize": 131_072}), "InvalidParameterValue.SpecNotExist"),
+        (json!({"InstanceId": id.as_str(), "ShardNum": 3}), "InvalidParameterValue.SpecNotExist"),
+        (json!({"InstanceId": id.as_str(), "ReplicateNum": 6}), "InvalidParameterValue.SpecNotExist"),
+        (json!({"InstanceId": id.as_str(), "ReadOnlyWeight": 100}), "UnsupportedOperation"),
+        (json!({"InstanceId": id.as_str(), "ReadOnlyWeight": 50}), "InvalidParameterValue"),
+    ] {
+        assert_eq!(ask(params.clone()).await.unwrap_err().code, code, "{params}");
+    }
+    let refused = site.call("DescribeBandwidthRange", json!({"InstanceId": "crs-00000000"})).await;
+    assert_eq!(refused.unwrap_err().code, "ResourceNotFound.InstanceNotExists");
+}

@@ -20,6 +20,7 @@ use crate::answers::Answers;
 use crate::cx::{FlowCx, Gateway, Wake};
 use crate::dev::Dev;
 use crate::errors::Fault;
+use crate::fleet::Roles;
 use crate::flows::FLOWS;
 use crate::nodes::sim::SimNodes;
 use crate::params::Params;
@@ -39,6 +40,14 @@ pub(super) struct SimGateway {
 impl Gateway for SimGateway {
     fn ensure(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn renew(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release(&self) -> String {
+        crate::cx::GATEWAY_RELEASE.into()
     }
 
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>> {
@@ -90,7 +99,7 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new() -> Self {
-        Site::with(Settings::default())
+        Site::with(Settings { busy_for: Duration::ZERO, ..Settings::default() })
     }
 
     pub(super) fn with(settings: Settings) -> Self {
@@ -112,6 +121,7 @@ impl Site {
             wake: Wake::default(),
             answers: Answers::default(),
             dev: Some(Dev { clock: clock.advanced.clone(), ..Dev::default() }),
+            roles: Roles::default(),
         };
         Site { cx: Arc::new(cx), world, gateway, clock, _folder: folder }
     }
@@ -163,18 +173,39 @@ impl Site {
                 ledger::claim_tasks(tx, now, now + ledger::LEASE, 100)
             });
             let claimed = claimed.await.unwrap();
-            if claimed.is_empty() {
-                return ends;
-            }
+            let mut is_still = true;
             for task in claimed {
                 let flow = FLOWS.iter().find(|flow| flow.name == task.flow).unwrap();
                 match drive(flow, &*self.cx, &self.cx.ledger, probe, task).await {
+                    Err(Stopped::Parked) => continue,
                     Ok(end) => ends.push(end),
                     Err(Stopped::Crashed) => {}
                     Err(other) => panic!("{other}"),
                 }
+                is_still = false;
+            }
+            // What is left, if anything, waits for its moment.
+            if is_still {
+                return ends;
             }
         }
+    }
+
+    /// An instance with so many replicas, ready.
+    pub(super) async fn create_with(&self, replicas: i64) -> InstanceId {
+        let mut params = order();
+        params["RedisReplicasNum"] = json!(replicas);
+        let answer = self.call("CreateInstances", params).await.unwrap();
+        assert_eq!(self.settle(&NoProbe).await, [End::Done]);
+        InstanceId::parse(answer["InstanceIds"][0].as_str().unwrap()).unwrap()
+    }
+
+    /// Has the instance's maintenance window be open now.
+    pub(super) async fn open_window(&self, id: &InstanceId) {
+        let offset = i64::from(self.cx.settings.utc_offset_seconds);
+        let minute = (SystemClock.now().seconds() + offset) / 60 % 1440;
+        let (id, window) = (id.clone(), ((minute + 1380) % 1440, (minute + 60) % 1440));
+        self.cx.ledger.write(move |tx| ledger::set_window(tx, &id, window)).await.unwrap();
     }
 
     /// Accepts the creation of an instance with one replica.
@@ -234,7 +265,11 @@ impl Site {
             assert_eq!(holder, None, "{context}: the instance is held");
             assert!([2, -2, -3].contains(&instance.status.number()), "{context}: {:?}", instance.status);
             let of_instance: Vec<_> = nodes.iter().filter(|node| node.instance == instance.id).cloned().collect();
+            let members = of_instance.iter().filter(|node| !node.joins).count() as i64;
+            assert_eq!(of_instance.len() as i64, members, "{context}: some nodes still join or leave");
+            assert_eq!(members, instance.replicas + 1, "{context}: the number of members");
             for node in &of_instance {
+                assert_eq!(node.type_id, instance.type_id, "{context}: node {}", node.number);
                 let running = self.world.running(&node.id);
                 assert_eq!(running, node.runs.then_some(node.epoch), "{context}: node {}", node.number);
                 if node.runs {
@@ -243,6 +278,8 @@ impl Site {
                     wanted.sort_by(|a, b| a.name.cmp(&b.name));
                     got.sort_by(|a, b| a.name.cmp(&b.name));
                     assert!(wanted == got, "{context}: node {} has other users", node.number);
+                    let memory = self.world.maxmemory(&node.id).unwrap();
+                    assert_eq!(memory, spec::memory(instance), "{context}: node {} has other memory", node.number);
                     let upstream = (node.role == model::NodeRole::Replica).then_some(of_instance[0].addr);
                     assert_eq!(self.world.upstream(&node.id).unwrap(), upstream, "{context}: node {}", node.number);
                 }

@@ -109,6 +109,13 @@ impl SimWorld {
         Ok(world.source_of(node).is_some())
     }
 
+    /// The ports of the nodes that follow it.
+    pub fn followers(&self, node: &NodeId) -> Vec<u16> {
+        let world = self.lock();
+        let follow = world.nodes.iter().filter(|(id, _)| world.source_of(id) == Some(node));
+        follow.map(|(_, follower)| follower.spec.addr.0.port()).collect()
+    }
+
     /// How far it is in the stream of writes: a replica that has all is as far as its upstream.
     pub fn offset(&self, node: &NodeId) -> Result<i64, Unanswered> {
         Ok(self.lock().client(node)?.offset)

@@ -51,7 +51,7 @@ pub(crate) struct TradeDealDetail {
     status: i64,
     /// What was ordered.
     description: String,
-    /// What it cost, in cents.
+    /// What was paid with it, in cents; 0 where it is paid by use.
     price: i64,
     /// The instances.
     instance_ids: Vec<String>,
@@ -98,7 +98,7 @@ fn show(call: &Call, deal: Deal) -> TradeDealDetail {
         end_time: deal.ended_at.map_or_else(|| when::NEVER.to_owned(), |at| when::write(at, zone)),
         status: deal.status.number(),
         description: deal.description,
-        price: 0,
+        price: deal.price,
         instance_ids: deal.instances.iter().map(ToString::to_string).collect(),
     }
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::describe_instances::InstanceTagInfo;
 use crate::action::{Call, Language};
+use crate::actions::shape::upgrade_small_version::newest_build;
+use crate::cx::GATEWAY_RELEASE;
 use crate::when;
 
 /// An instance.
@@ -125,7 +127,7 @@ pub(crate) struct InstanceSet {
     /// local or localv2.
     product_version: String,
     /// The version of the gateway.
-    current_proxy_version: &'static str,
+    current_proxy_version: String,
     /// The version of the engine that runs it; empty before its first start.
     current_redis_version: String,
     /// The newest version of the gateway.
@@ -179,16 +181,16 @@ pub(crate) struct InstanceClusterNode {
     storage_slope: f64,
 }
 
-/// The gateway's version: it is of the same release.
-const GATEWAY: &str = env!("CARGO_PKG_VERSION");
-
 pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Tag>) -> InstanceSet {
     let settings = &call.cx.settings;
     let write = |at: Millis| when::write(at, settings.utc_offset_seconds);
     let or_never = |at: Option<Millis>| at.map_or_else(|| when::NEVER.to_owned(), write);
     let type_id = instance.type_id;
-    let version = nodes.iter().find_map(|node| node.observed_version).map(|version| version.to_string());
-    let version = version.unwrap_or_default();
+    let nodes = nodes.iter().filter(|node| !node.joins);
+    let runs = nodes.clone().find_map(|node| node.observed_version);
+    let newest = runs.map(|runs| newest_build(&call.cx.runtime.engines(), type_id.engine(), runs));
+    let [current_redis_version, upgrade_redis_version] =
+        [runs, newest].map(|version| version.map(|version| version.to_string()).unwrap_or_default());
     InstanceSet {
         instance_id: instance.id.to_string(),
         appid: settings.owner.appid,
@@ -237,23 +239,23 @@ pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Ta
         password_free: i64::from(instance.no_auth),
         vip6: String::new(),
         ipv6: String::new(),
-        read_only: 0,
+        read_only: i64::from(instance.read_only),
         remain_bandwidth_duration: String::new(),
         disk_size: 0,
         monitor_version: "5s",
         client_limit_min: i64::from(crate::spec::MAX_CLIENTS),
         client_limit_max: i64::from(crate::spec::MAX_CLIENTS),
-        node_set: instance.shows_node_set.then(|| nodes.iter().map(|node| show_node(call, node)).collect()),
+        node_set: instance.shows_node_set.then(|| nodes.map(|node| show_node(call, node)).collect()),
         region: settings.region.name.clone(),
         wan_address: String::new(),
         polaris_server: String::new(),
         redis_cluster_id: String::new(),
         dedicated_cluster_id: String::new(),
         product_version: instance.product_version,
-        current_proxy_version: GATEWAY,
-        upgrade_redis_version: version.clone(),
-        current_redis_version: version,
-        upgrade_proxy_version: GATEWAY,
+        current_proxy_version: call.cx.gateway.release(),
+        upgrade_redis_version,
+        current_redis_version,
+        upgrade_proxy_version: GATEWAY_RELEASE,
         backup_mode: "NormalLevelBackup",
         delete_protection_switch: i64::from(instance.delete_protection),
         instance_name: instance.name,

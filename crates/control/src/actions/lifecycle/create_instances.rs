@@ -14,7 +14,7 @@ use crate::cx::FlowCx;
 use crate::errors::Answer;
 use crate::placement::{Pools, check_memory, choose_node_addr, choose_vip};
 use crate::spec::{self, purpose};
-use crate::{fleet, network, when};
+use crate::{deals, fleet, network};
 
 pub(crate) use super::create_request::Request;
 
@@ -54,7 +54,7 @@ impl Action for CreateInstances {
 fn place(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: Millis) -> Answer<Response> {
     let nodes = 1 + order.zones_of_replicas.len() as i64;
     check_memory(cx, tx, order.memory_mb.saturating_mul(nodes).saturating_mul(order.count))?;
-    let deal_name = new_deal_name(cx, now);
+    let deal_name = deals::new_name(cx, now);
     let mut instances = Vec::new();
     for _ in 0..order.count {
         let instance = place_one(cx, tx, caller, order, now)?;
@@ -70,6 +70,7 @@ fn place(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: Mill
         zone: order.zone,
         goods: order.count,
         instances,
+        price: order.price.cents(),
         status: DealStatus::Delivering,
         created_at: now,
         ended_at: None,
@@ -141,12 +142,6 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
         ledger::insert_node(tx, &node)?;
     }
     Ok(instance)
-}
-
-/// The date and fourteen digits.
-pub(crate) fn new_deal_name(cx: &FlowCx, now: Millis) -> String {
-    let date = when::write_date(now, cx.settings.utc_offset_seconds);
-    format!("{date}{:014}", cx.random.bits() % 100_000_000_000_000)
 }
 
 fn would_succeed() -> ApiError {

@@ -1,17 +1,16 @@
 //! What CreateInstances takes, and how it is read into an order that can be placed.
 
-use jiff::tz::Offset;
-use jiff::{Timestamp, ToSpan};
-use model::{ApiError, Architecture, BillingMode, Millis, TypeId, code};
+use model::{ApiError, Architecture, BillingMode, Code, Millis, TypeId, code};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::action::Call;
 use crate::cx::FlowCx;
-use crate::errors::{Answer, Fault, bad_value, bad_value_as, not_built};
+use crate::errors::{Answer, Fault, bad_value, bad_value_as, not_built, not_installed};
 use crate::flows::set_access::seal_password;
+use crate::prices::{Amount, Size};
 use crate::settings::Region;
-use crate::{network, text};
+use crate::{network, text, when};
 
 /// What to create.
 #[derive(Deserialize, JsonSchema)]
@@ -86,12 +85,12 @@ pub(crate) struct Request {
 }
 
 /// A node and its zone.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RedisNodeInfo {
     /// 0 primary, 1 replica.
     pub node_type: i64,
-    /// Of no use for a node that is to be created.
+    /// Its number, as NodeSet of DescribeInstances shows it; none for a node that is to be created.
     pub node_id: Option<i64>,
     /// Its zone, by number.
     pub zone_id: Option<u64>,
@@ -134,6 +133,8 @@ pub(crate) struct Order {
     pub count: i64,
     pub billing: BillingMode,
     pub deadline_at: Option<Millis>,
+    /// What is paid with the order, for all of them.
+    pub price: Amount,
     pub auto_renew: i64,
     pub zone: i64,
     pub zones_of_replicas: Vec<i64>,
@@ -147,45 +148,24 @@ pub(crate) struct Order {
     pub tags: Vec<(String, String)>,
 }
 
+/// The most replicas that an instance has.
+pub(crate) const MOST_REPLICAS: i64 = 5;
 /// The largest memory of a standard instance, in MB.
-const MOST_MEMORY_MB: u64 = 65_536;
+pub(crate) const MOST_MEMORY_MB: i64 = 65_536;
+
+/// How many replicas an order means that doesn't say.
+pub(crate) const DEFAULT_REPLICAS: i64 = 1;
 
 /// Reads a request, refusing what can't be.
 pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
     refuse_what_is_not_built(&request)?;
     let cx = &*call.cx;
     let region = &cx.settings.region;
-    let type_id = read_type(cx, request.type_id)?;
-    if request.mem_size == 0 || !request.mem_size.is_multiple_of(1024) {
-        return Err(bad_value_as(
-            code::LimitExceededInvalidMemSize,
-            "MemSize",
-            "it must be a multiple of 1024",
-            "须为1024的整数倍",
-        ));
-    }
-    if request.mem_size > MOST_MEMORY_MB {
-        return Err(bad_value_as(
-            code::InvalidParameterValueSpecNotExist,
-            "MemSize",
-            "it may be 65536 at the most",
-            "最大为65536",
-        ));
-    }
-    if !(1..=100).contains(&request.goods_num) {
-        let code = code::LimitExceededInvalidParameterGoodsNumNotInRange;
-        return Err(bad_value_as(code, "GoodsNum", "it must be 1 to 100", "须为1至100"));
-    }
-    let billing = BillingMode::parse(request.billing_mode)
-        .ok_or_else(|| bad_value("BillingMode", "it must be 0 or 1", "须为0或1"))?;
-    if request.redis_shard_num.is_some_and(|shards| shards != 1) {
-        return Err(bad_value_as(
-            code::InvalidParameterValueSpecNotExist,
-            "RedisShardNum",
-            "the standard architecture has 1 shard",
-            "标准架构的分片数为1",
-        ));
-    }
+    let type_id = read_type(cx, "TypeId", request.type_id)?;
+    let memory_mb = read_memory("MemSize", request.mem_size, code::InvalidParameterValueSpecNotExist)?;
+    let count = read_count(request.goods_num)?;
+    let billing = read_billing(request.billing_mode)?;
+    check_shards("RedisShardNum", request.redis_shard_num)?;
     let zone = read_zone(region, "ZoneId", request.zone_id, "ZoneName", request.zone_name.as_deref())?;
     let replicas = request.redis_replicas_num;
     let (zone, zones_of_replicas, shows_node_set) = read_nodes(region, zone, replicas, request.node_set.as_deref())?;
@@ -195,16 +175,19 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
         "" if no_auth => None,
         given => Some(seal_password(cx, &text::new_password("Password", given)?)),
     };
+    let size = Size { type_id, memory_mb, shards: 1, replicas: zones_of_replicas.len() as i64 };
+    let months = match billing {
+        BillingMode::Postpaid => None,
+        BillingMode::Prepaid => Some(read_period(request.period)?),
+    };
     Ok(Order {
         type_id,
         product_version: request.product_version.filter(|text| !text.is_empty()).unwrap_or_else(|| "local".into()),
-        memory_mb: request.mem_size as i64,
-        count: request.goods_num as i64,
+        memory_mb,
+        count,
         billing,
-        deadline_at: match billing {
-            BillingMode::Postpaid => None,
-            BillingMode::Prepaid => Some(read_period(request.period, call.now)?),
-        },
+        deadline_at: months.map(|months| paid_until(cx, call.now, months)).transpose()?,
+        price: cx.settings.prices.month(&size) * months.unwrap_or(0) * count,
         auto_renew: match request.auto_renew.unwrap_or(0) {
             flag @ 0..=2 => flag as i64,
             _ => return Err(bad_value("AutoRenew", "it must be 0, 1 or 2", "须为0、1或2")),
@@ -227,12 +210,11 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
 fn refuse_what_is_not_built(request: &Request) -> Answer<()> {
     let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
     let listed = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
-    let other_version = |text: &Option<String>| !matches!(text.as_deref(), None | Some("" | "local" | "localv2"));
     let refused = [
         ("SecurityGroupIdList", listed(&request.security_group_id_list)),
         ("ReplicasReadonly", request.replicas_readonly == Some(true)),
         ("TemplateId", given(&request.template_id)),
-        ("ProductVersion", other_version(&request.product_version)),
+        ("ProductVersion", is_other_version(request.product_version.as_deref())),
         ("RedisClusterId", given(&request.redis_cluster_id)),
         ("AlarmPolicyList", listed(&request.alarm_policy_list)),
         ("EncryptPassword", request.encrypt_password == Some(true)),
@@ -247,11 +229,56 @@ fn refuse_what_is_not_built(request: &Request) -> Answer<()> {
     }
 }
 
-fn read_type(cx: &FlowCx, number: u64) -> Answer<TypeId> {
+/// Whether a version of the product is asked for that is none of those built.
+pub(crate) fn is_other_version(text: Option<&str>) -> bool {
+    !matches!(text, None | Some("" | "local" | "localv2"))
+}
+
+/// Reads the memory of a shard in MB; `too_large` is what is answered beyond the largest there is.
+pub(crate) fn read_memory(parameter: &str, mb: u64, too_large: Code) -> Answer<i64> {
+    if mb == 0 || !mb.is_multiple_of(1024) {
+        let (en, zh) = ("it must be a multiple of 1024", "须为1024的整数倍");
+        return Err(bad_value_as(code::LimitExceededInvalidMemSize, parameter, en, zh));
+    }
+    let fits = i64::try_from(mb).ok().filter(|mb| *mb <= MOST_MEMORY_MB);
+    fits.ok_or_else(|| bad_value_as(too_large, parameter, "it may be 65536 at the most", "最大为65536"))
+}
+
+/// Reads how many instances are ordered.
+pub(crate) fn read_count(count: u64) -> Answer<i64> {
+    let code = code::LimitExceededInvalidParameterGoodsNumNotInRange;
+    let fits = i64::try_from(count).ok().filter(|count| (1..=100).contains(count));
+    fits.ok_or_else(|| bad_value_as(code, "GoodsNum", "it must be 1 to 100", "须为1至100"))
+}
+
+/// Reads how it is paid.
+pub(crate) fn read_billing(number: i64) -> Answer<BillingMode> {
+    BillingMode::parse(number).ok_or_else(|| bad_value("BillingMode", "it must be 0 or 1", "须为0或1"))
+}
+
+/// Refuses another number of shards than the standard architecture has.
+pub(crate) fn check_shards(parameter: &str, shards: Option<i64>) -> Answer<()> {
+    if shards.is_none_or(|shards| shards == 1) {
+        return Ok(());
+    }
+    let (en, zh) = ("the standard architecture has 1 shard", "标准架构的分片数为1");
+    Err(bad_value_as(code::InvalidParameterValueSpecNotExist, parameter, en, zh))
+}
+
+/// Reads the number of replicas.
+pub(crate) fn read_replicas(parameter: &str, count: i64) -> Answer<i64> {
+    if (0..=MOST_REPLICAS).contains(&count) {
+        return Ok(count);
+    }
+    Err(bad_value_as(code::InvalidParameterValueSpecNotExist, parameter, "it must be 0 to 5", "须为0至5"))
+}
+
+/// Reads a type that can be ordered here.
+pub(crate) fn read_type(cx: &FlowCx, parameter: &str, number: u64) -> Answer<TypeId> {
     let Some(type_id) = i64::try_from(number).ok().and_then(TypeId::parse) else {
         return Err(bad_value_as(
             code::InvalidParameterValueInvalidInstanceTypeId,
-            "TypeId",
+            parameter,
             "there is no such type; DescribeProductInfo lists those there are",
             "类型不存在，可通过 DescribeProductInfo 查询",
         ));
@@ -259,22 +286,18 @@ fn read_type(cx: &FlowCx, number: u64) -> Answer<TypeId> {
     if type_id.architecture() == Architecture::Cluster {
         return Err(ApiError::new(
             code::UnsupportedOperation,
-            "The value of the parameter `TypeId` means the cluster architecture, which is not supported yet; the standard \
-             architecture has 2, 6, 8, 15, 17, 19 and 21.",
-            "参数 `TypeId` 对应集群架构，暂不支持；标准架构的取值为2、6、8、15、17、19、21。",
+            format!(
+                "The value of the parameter `{parameter}` means the cluster architecture, which is not supported yet; the \
+                 standard architecture has 2, 6, 8, 15, 17, 19 and 21."
+            ),
+            format!("参数 `{parameter}` 对应集群架构，暂不支持；标准架构的取值为2、6、8、15、17、19、21。"),
         )
         .into());
     }
     if can_run(cx, type_id) {
         return Ok(type_id);
     }
-    let (engine, version) = (type_id.engine(), type_id.version());
-    Err(ApiError::new(
-        code::ResourceUnavailableNoTypeIdRedisService,
-        format!("No {engine} {}.{} is installed on this service.", version.major, version.minor),
-        format!("本服务未安装 {engine} {}.{}。", version.major, version.minor),
-    )
-    .into())
+    Err(not_installed(type_id))
 }
 
 /// Whether an engine that may serve this type is installed.
@@ -287,7 +310,8 @@ pub(crate) fn can_run(cx: &FlowCx, type_id: TypeId) -> bool {
     })
 }
 
-fn read_zone(
+/// Reads a zone that is given by number, by name, or by both.
+pub(crate) fn read_zone(
     region: &Region,
     id_parameter: &str,
     id: Option<u64>,
@@ -316,15 +340,10 @@ fn read_nodes(
     replicas: Option<i64>,
     node_set: Option<&[RedisNodeInfo]>,
 ) -> Answer<(i64, Vec<i64>, bool)> {
-    let out_of_range = || {
-        let (en, zh) = ("it must be 0 to 5", "须为0至5");
-        bad_value_as(code::InvalidParameterValueSpecNotExist, "RedisReplicasNum", en, zh)
-    };
     let default_zone = zone.unwrap_or(region.zones[0].id);
     let Some(nodes) = node_set.filter(|nodes| !nodes.is_empty()) else {
-        let count = replicas.unwrap_or(1);
-        let count = usize::try_from(count).ok().filter(|count| *count <= 5).ok_or_else(out_of_range)?;
-        return Ok((default_zone, vec![default_zone; count], false));
+        let count = read_replicas("RedisReplicasNum", replicas.unwrap_or(DEFAULT_REPLICAS))?;
+        return Ok((default_zone, (0..count).map(|_| default_zone).collect(), false));
     };
     let mut primary = None;
     let mut zones_of_replicas = Vec::new();
@@ -358,10 +377,8 @@ fn read_nodes(
             "主节点可用区与实例不一致",
         ));
     }
-    if zones_of_replicas.len() > 5 {
-        return Err(out_of_range());
-    }
-    if replicas.is_some_and(|count| count != zones_of_replicas.len() as i64) {
+    let listed = read_replicas("RedisReplicasNum", zones_of_replicas.len() as i64)?;
+    if replicas.is_some_and(|count| count != listed) {
         return Err(bad_value(
             "NodeSet",
             "it lists another number of replicas than RedisReplicasNum",
@@ -398,17 +415,23 @@ pub(crate) fn read_project(project: Option<i64>) -> Answer<i64> {
     }
 }
 
-fn read_period(months: u64, now: Millis) -> Answer<Millis> {
+/// Reads for how many months is paid in advance.
+pub(crate) fn read_period(months: u64) -> Answer<i64> {
     let (en, zh) = ("it must be 1 to 12, 24 or 36", "须为1至12、24或36");
     match months {
-        1..=12 | 24 | 36 => {}
-        0 => return Err(bad_value_as(code::LimitExceededPeriodLessThanMinLimit, "Period", en, zh)),
-        13..=36 => return Err(bad_value("Period", en, zh)),
-        _ => return Err(bad_value_as(code::LimitExceededPeriodExceedMaxLimit, "Period", en, zh)),
+        1..=12 | 24 | 36 => Ok(months as i64),
+        0 => Err(bad_value_as(code::LimitExceededPeriodLessThanMinLimit, "Period", en, zh)),
+        13..=36 => Err(bad_value("Period", en, zh)),
+        _ => Err(bad_value_as(code::LimitExceededPeriodExceedMaxLimit, "Period", en, zh)),
     }
-    let begin = Offset::UTC.to_datetime(Timestamp::from_second(now.seconds()).unwrap_or_default());
-    let end = begin.checked_add((months as i64).months()).and_then(|end| Offset::UTC.to_timestamp(end));
-    Ok(end.map_or(now, |end| Millis::from_seconds(end.as_second())))
+}
+
+/// Until when an instance is paid for that is paid for so many months from a moment on, by the calendar that users see.
+pub(crate) fn paid_until(cx: &FlowCx, from: Millis, months: i64) -> Answer<Millis> {
+    when::add_months(from, months, cx.settings.utc_offset_seconds).ok_or_else(|| {
+        let (en, zh) = ("it is paid for until the end of time", "已达到可续费的最长期限");
+        bad_value_as(code::LimitExceededPeriodExceedMaxLimit, "Period", en, zh)
+    })
 }
 
 fn read_tags(tags: Vec<ResourceTag>) -> Answer<Vec<(String, String)>> {

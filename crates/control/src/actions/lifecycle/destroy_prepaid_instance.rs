@@ -1,14 +1,13 @@
 //! Isolates an instance that is paid in advance (003), by an order of its own.
 
-use ledger::Deal;
-use model::{ApiError, BillingMode, DealStatus, InstanceStatus, code};
+use model::{ApiError, BillingMode, InstanceStatus, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clean_up_instance::ISOLATED;
-use super::create_instances::new_deal_name;
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, changeable};
+use crate::deals;
 use crate::errors::{Answer, wrong_status};
 use crate::flows::isolate_instance;
 
@@ -56,20 +55,7 @@ impl Action for DestroyPrepaidInstance {
                 )
                 .into());
             }
-            let name = new_deal_name(&cx, now);
-            let deal = Deal {
-                name: name.clone(),
-                account: caller.account,
-                creator: caller.uin.clone(),
-                description: "DestroyPrepaidInstance".into(),
-                zone: instance.zone,
-                goods: 1,
-                instances: vec![instance.id.clone()],
-                status: DealStatus::Delivering,
-                created_at: now,
-                ended_at: None,
-            };
-            ledger::insert_deal(tx, &deal, 1)?;
+            let name = deals::open(&cx, tx, &caller, &instance, Self::NAME, 0, now)?;
             isolate_instance::submit(tx, &cx.settings, &caller, &instance, Some(name.clone()), now)?;
             Ok(Response { deal_id: name.clone(), deal_name: name })
         })

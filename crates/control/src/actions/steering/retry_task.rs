@@ -1,8 +1,8 @@
 //! Tries a failed task again: one that is stuck goes on from the step where it is, one that was undone begins anew.
 
 use flow::Cursor;
-use ledger::{Instance, Reader, Task, TaskFlow, has_later_task, set_status};
-use model::{ApiError, InstanceStatus, Millis, TaskResult, code};
+use ledger::{Instance, Reader, Task, TaskFlow, has_later_task, promised_memory_mb, set_busy_if_idle};
+use model::{ApiError, Millis, TaskResult, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::view;
 use crate::access::{Access, Resource};
 use crate::action::{Action, Api, Call, OPENCRS};
 use crate::errors::{Answer, Fault, instance_locked};
+use crate::placement::check_memory;
 
 /// Which task.
 #[derive(Deserialize, JsonSchema)]
@@ -40,7 +41,7 @@ impl Action for RetryTask {
     type Response = Response;
 
     async fn call(call: &Call, request: Request) -> Answer<Response> {
-        let (account, now) = (call.caller.account, call.now);
+        let (cx, account, now) = (call.cx.clone(), call.caller.account, call.now);
         call.write(move |tx| {
             let (task, flow) = view::find(tx.reader(), account, "TaskId", request.task_id)?;
             let instance = check(tx.reader(), &task, &flow)?;
@@ -54,11 +55,16 @@ impl Action for RetryTask {
                     entry.begin(&flow.first_state).map_err(|error| ledger::Error::Corrupt(error.to_string()))?;
                 (&flow.first_state, Cursor::start(first, now), begin)
             };
-            let attempt = ledger::reopen_task(tx, task.id, &instance.id, state, &cursor)?;
+            let attempt = ledger::reopen_task(tx, task.id, state, &cursor)?;
+            let promised = promised_memory_mb(tx.reader())?;
             match begin {
                 Some(begin) => begin(tx)?,
-                None if instance.status == InstanceStatus::Idle => set_status(tx, &instance.id, InstanceStatus::Busy)?,
+                None if flow.holds => set_busy_if_idle(tx, &instance.id)?,
                 None => {}
+            }
+            if promised_memory_mb(tx.reader())? > promised {
+                // The host may have promised to others meanwhile what the task was promised then.
+                check_memory(&cx, tx, 0)?;
             }
             Ok(Response { task_id: task.id.0, attempt: attempt.unwrap_or(flow.attempt + 1) })
         })
@@ -85,7 +91,7 @@ pub(super) fn check(reader: &mut dyn Reader, task: &Task, flow: &TaskFlow) -> An
     }
     let found = ledger::instance(reader, &task.instance)?.filter(|instance| instance.account == task.account);
     let instance = found.ok_or_else(|| instance_gone(task))?;
-    if ledger::holder(reader, &instance.id)?.is_some() {
+    if flow.holds && ledger::holder(reader, &instance.id)?.is_some() {
         return Err(instance_locked(&instance.id));
     }
     if has_later_task(reader, task.account, &instance.id, task.id)? {

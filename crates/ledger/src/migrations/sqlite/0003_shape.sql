@@ -13,12 +13,13 @@ update node set type = (select type from instance where id = instance),
 
 -- Tasks can be cancelled and tried again, from where they are stuck or from the beginning. `size` is the instance's memory
 -- with all its nodes, in MiB: tasks of the same type and size take about as long. `reopened` numbers all tries but first
--- ones: whoever watches tasks finds those that came since by it.
+-- ones: whoever watches tasks finds those that came since by it. One that does not hold its instance only looks on.
 alter table task add column attempt integer not null default 1;
 alter table task add column cancel_asked integer not null default 0;
 alter table task add column parked integer not null default 0;
 alter table task add column stuck integer not null default 0;
 alter table task add column reopened integer not null default 0;
+alter table task add column holds integer not null default 1;
 alter table task add column first_state text not null default '';
 alter table task add column size integer not null default 0;
 alter table step add column attempt integer not null default 1;
@@ -34,6 +35,9 @@ create table pending (
     due_at integer not null,
     event integer not null
 ) without rowid;
+
+-- What an order costs, in cents.
+alter table deal add column price integer not null default 0;
 
 -- What happened to instances, and what is planned for them.
 create table event (

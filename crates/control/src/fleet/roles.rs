@@ -1,0 +1,376 @@
+//! Who takes the writes: hands a primary's part over to a replica, by plan or after its death.
+//!
+//! What must stay true:
+//! - Never do two nodes take writes that clients can reach. A primary is fenced before its successor is promoted, or its
+//!   process is over; the address leads to the node that the ledger names, and the ledger names the successor last.
+//! - Never is a planned successor promoted before it has all that its forerunner acknowledged: a fenced primary takes no
+//!   more, however long the one who fenced it sleeps.
+//! - Never is a replica promoted that joins, that has not had all the data, or that is too far behind.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use ledger::{Instance, NewEvent, Node, insert_event};
+use model::{Epoch, InstanceId, NodeAddr, NodeId, NodeRole};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{FleetError, load, load_node, put_routes_in_force};
+use crate::cx::FlowCx;
+use crate::nodes::{NodeError, Peer, Replication};
+use crate::spec;
+
+/// How far behind its primary, in bytes of the stream, a replica may be when a planned switch begins.
+pub(crate) const NEAR: i64 = 1 << 20;
+/// How long a fenced primary's clients wait for its successor to have the rest.
+const CATCH_UP_WITHIN: Duration = Duration::from_millis(500);
+/// How soon clients who write all the time send their next write.
+const HELD_WITHIN: Duration = Duration::from_millis(3);
+/// How far behind a dead primary its successor may be.
+pub(crate) const LAG_LIMIT: Duration = Duration::from_secs(10);
+/// How long a first candidate may take to tell how it stands: one that writes its data down on a busy disk is slow.
+const CANDIDATE_WITHIN: Duration = Duration::from_secs(3);
+/// How long others are waited for, once there is one.
+const OTHERS_WITHIN: Duration = Duration::from_millis(30);
+/// The pause between two looks at a replica that catches up.
+const SHORTEST_LOOK: Duration = Duration::from_micros(500);
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
+
+/// One act on an instance's roles at a time, and how far its primary has been seen to be.
+#[derive(Default)]
+pub struct Roles {
+    acts: Mutex<HashMap<InstanceId, Arc<tokio::sync::Mutex<()>>>>,
+    seen: Mutex<HashMap<InstanceId, VecDeque<Sighting>>>,
+}
+
+/// A primary's offset at a moment of the clock that only passes.
+struct Sighting {
+    at: Duration,
+    start: Start,
+    offset: i64,
+}
+
+/// One start of a node: another one counts its offsets anew.
+type Start = (NodeId, Epoch);
+
+impl Roles {
+    pub(crate) async fn alone(&self, id: &InstanceId) -> OwnedMutexGuard<()> {
+        let place = self.acts.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()).or_default().clone();
+        place.lock_owned().await
+    }
+
+    /// Notes how far a primary is.
+    pub(crate) fn saw(&self, id: &InstanceId, start: &Start, offset: i64, at: Duration) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let sightings = seen.entry(id.clone()).or_default();
+        sightings.retain(|sighting| sighting.start == *start);
+        sightings.push_back(Sighting { at, start: start.clone(), offset });
+        // One that is old enough must stay.
+        while sightings.get(1).is_some_and(|next| next.at + LAG_LIMIT < at) {
+            sightings.pop_front();
+        }
+    }
+
+    /// How far a successor of this primary must be: as far as that was when the limit of the lag began.
+    fn least(&self, id: &InstanceId, start: &Start, now: Duration) -> i64 {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_start = seen.get(id).into_iter().flatten().filter(|sighting| sighting.start == *start);
+        of_start
+            .filter(|sighting| sighting.at + LAG_LIMIT <= now)
+            .map(|sighting| sighting.offset)
+            .next_back()
+            .unwrap_or(0)
+    }
+
+    /// Forgets an instance that is gone.
+    pub(crate) fn forget(&self, known: &dyn Fn(&InstanceId) -> bool) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| known(id));
+        let mut acts = self.acts.lock().unwrap_or_else(PoisonError::into_inner);
+        acts.retain(|id, place| known(id) || Arc::strong_count(place) > 1);
+    }
+}
+
+/// The primary among an instance's nodes.
+pub(crate) fn primary_of(nodes: &[Node]) -> Option<&Node> {
+    nodes.iter().find(|node| node.role == NodeRole::Primary)
+}
+
+/// Makes a replica the primary, and has the address lead to it. No write that was acknowledged is lost: the primary is
+/// fenced, then the replica gets the rest, then it is promoted. May be called again after it was broken off anywhere.
+pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Result<(), FleetError> {
+    let alone = cx.roles.alone(id).await;
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    let (Some(from), Some(to)) = (primary_of(&nodes), nodes.iter().find(|node| node.id == *to)) else {
+        return Err(FleetError::NotWanted(to.clone()));
+    };
+    if from.id == to.id {
+        arrange(cx, &instance, &nodes).await?;
+    } else {
+        let (old, new) = (spec::peer(&cx.sealer, &instance, from)?, spec::peer(&cx.sealer, &instance, to)?);
+        if cx.nodes.replication(&old).await?.upstream.is_none() {
+            // Whatever an earlier try has left of the successor, it follows the primary as that is now.
+            come_near(cx, &old, &new).await?;
+            // A write that is held is made again at the successor; one that comes to a fenced node is refused, which its
+            // client sees. So those who write all the time are first given the time to be held.
+            cx.nodes.hold(&old).await?;
+            cx.clock.sleep(HELD_WITHIN).await;
+            cx.nodes.fence(&old).await?;
+        }
+        if let Err(error) = catch_up(cx, &old, &new).await {
+            cx.nodes.promote(&old).await?;
+            return Err(error);
+        }
+        cx.nodes.promote(&new).await?;
+        let (from, to) = ((from.id.clone(), from.epoch), (to.id.clone(), to.epoch));
+        let handed = cx.ledger.write(move |tx| ledger::hand_over(tx, (&from.0, from.1), (&to.0, to.1), false));
+        if !handed.await? {
+            return Err(FleetError::RolesChanged);
+        }
+    }
+    put_routes_in_force(cx).await?;
+    // No client reaches the old primary any more. Until it follows it holds what its clients wanted to write.
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    arrange(cx, &instance, &nodes).await?;
+    drop(alone);
+    Ok(())
+}
+
+/// As [`hand_over`], whatever it costs: a primary that gives no answer is killed, and what the replica has not got by
+/// then is lost.
+pub(crate) async fn take_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Result<(), FleetError> {
+    let Err(error) = hand_over(cx, id, to).await else { return Ok(()) };
+    tracing::warn!(instance = %id, node = %to, %error, "a switch by plan failed; it is forced");
+    let alone = cx.roles.alone(id).await;
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    let (Some(from), Some(to)) = (primary_of(&nodes), nodes.iter().find(|node| node.id == *to)) else {
+        return Err(FleetError::NotWanted(to.clone()));
+    };
+    if from.id != to.id {
+        let new = spec::peer(&cx.sealer, &instance, to)?;
+        // Not one that is empty, or holds a part of a copy.
+        let seen = cx.nodes.replication(&new).await?;
+        if !seen.is_synced && seen.lost_for.is_none() && seen.upstream.is_some() {
+            return Err(FleetError::Behind { node: to.number, why: "it has never had all the data".into() });
+        }
+        cx.runtime.kill(from.id.clone(), from.epoch).await?;
+        cx.nodes.promote(&new).await?;
+        let (from, to) = ((from.id.clone(), from.epoch), (to.id.clone(), to.epoch));
+        let handed = cx.ledger.write(move |tx| ledger::hand_over(tx, (&from.0, from.1), (&to.0, to.1), true));
+        if !handed.await? {
+            return Err(FleetError::RolesChanged);
+        }
+        cx.wake.nodes.notify_one();
+    }
+    drop(alone);
+    put_routes_in_force(cx).await?;
+    Ok(())
+}
+
+/// Waits until a replica follows the primary and has nearly all that it has.
+async fn come_near(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError> {
+    let mut look = SHORTEST_LOOK;
+    loop {
+        let (primary, replica) = (cx.nodes.replication(old).await?, cx.nodes.replication(new).await?);
+        if replica.upstream != Some(old.addr) {
+            cx.nodes.follow(new, old.addr).await?;
+        } else if replica.is_synced
+            && primary.followers.contains(&new.addr.0.port())
+            && primary.offset - replica.applied <= NEAR
+        {
+            return Ok(());
+        }
+        cx.clock.sleep(look).await;
+        look = (look * 2).min(LONGEST_LOOK);
+    }
+}
+
+/// Waits, a short time, until the successor of a primary that takes no writes has all that it has.
+async fn catch_up(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError> {
+    let until = cx.clock.passed() + CATCH_UP_WITHIN;
+    let mut look = SHORTEST_LOOK;
+    let all = cx.nodes.replication(old).await?.offset;
+    loop {
+        let replica = cx.nodes.replication(new).await?;
+        match replica.upstream {
+            // An earlier try has promoted it, behind the same fence.
+            None => return Ok(()),
+            Some(upstream) if upstream == old.addr && replica.applied >= all => return Ok(()),
+            Some(_) if cx.clock.passed() >= until => {
+                let why = format!("{} bytes are missing", all.saturating_sub(replica.applied));
+                return Err(NodeError { addr: new.addr, reason: why }.into());
+            }
+            Some(_) => {}
+        }
+        cx.clock.sleep(look).await;
+        look = (look * 2).min(LONGEST_LOOK);
+    }
+}
+
+/// Brings the roles of an instance's running nodes to what the ledger names: the primary takes writes, all others follow
+/// it. To be called by one who is alone with the roles.
+async fn arrange(cx: &FlowCx, instance: &Instance, nodes: &[Node]) -> Result<(), FleetError> {
+    let Some(primary) = primary_of(nodes) else { return Ok(()) };
+    let peer = spec::peer(&cx.sealer, instance, primary)?;
+    if cx.nodes.replication(&peer).await?.upstream.is_some() {
+        cx.nodes.promote(&peer).await?;
+    }
+    let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && node.observed_up);
+    let followed = join_all(replicas.map(|replica| async {
+        let peer = spec::peer(&cx.sealer, instance, replica)?;
+        if cx.nodes.replication(&peer).await?.upstream != Some(primary.addr) {
+            cx.nodes.follow(&peer, primary.addr).await?;
+        }
+        Ok::<(), FleetError>(())
+    }));
+    // One that gives no answer follows when it is started anew, and is looked at again before.
+    for error in followed.await.into_iter().filter_map(Result::err) {
+        tracing::debug!(instance = %instance.id, %error, "a replica can't be told whom to follow now");
+    }
+    Ok(())
+}
+
+/// As [`arrange`], where no task has the instance; and notes how far the primary is.
+pub(crate) async fn keep_roles(cx: &FlowCx, id: &InstanceId, with_replicas: bool) -> Result<(), FleetError> {
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    let Some(primary) = primary_of(&nodes).filter(|node| node.runs && node.observed_up) else { return Ok(()) };
+    let peer = spec::peer(&cx.sealer, &instance, primary)?;
+    let seen = cx.nodes.replication(&peer).await?;
+    if seen.upstream.is_none() {
+        cx.roles.saw(id, &(primary.id.clone(), primary.epoch), seen.offset, cx.clock.passed());
+        if !with_replicas {
+            return Ok(());
+        }
+    }
+    let _alone = cx.roles.alone(id).await;
+    // Only now: a task that has the instance may be in the middle of a switch.
+    if cx.ledger.read(|reader| ledger::holder(reader, id))?.is_some() {
+        return Ok(());
+    }
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    arrange(cx, &instance, &nodes).await
+}
+
+/// Puts the best replica in the place of a primary whose process has ended; answers whether there was one. Where there
+/// is none, the primary is to come back with its data.
+pub(crate) async fn fail_over(cx: &FlowCx, node: &NodeId, ended: Epoch) -> Result<bool, FleetError> {
+    let (instance, _, _) = load_node(cx, node)?;
+    let alone = cx.roles.alone(&instance.id).await;
+    let (instance, nodes, node) = load_node(cx, node)?;
+    if node.role != NodeRole::Primary || node.epoch != ended || !instance.is_open {
+        return Ok(false);
+    }
+    let Some((successor, peer)) = choose_successor(cx, &instance, &nodes, &node).await? else { return Ok(false) };
+    cx.nodes.promote(&peer).await?;
+    let (from, to) = ((node.id.clone(), ended), (successor.id.clone(), successor.epoch));
+    let (owner, now) = (instance.clone(), cx.clock.now());
+    let handed = cx.ledger.write(move |tx| -> ledger::Result<bool> {
+        if !ledger::hand_over(tx, (&from.0, from.1), (&to.0, to.1), true)? {
+            return Ok(false);
+        }
+        let effect = "The primary's process ended and a replica took its place. Connections were reset; writes that the \
+                      replica had not got yet are lost.";
+        let event = NewEvent { kind: "PrimaryFailover", grade: "High", effect, time: (now, now), latest_at: None };
+        insert_event(tx, &owner, event).map(|_| true)
+    });
+    if !handed.await? {
+        // It is being started anew, with its data: the one promoted in vain follows it again.
+        cx.nodes.follow(&peer, node.addr).await?;
+        return Ok(false);
+    }
+    tracing::warn!(instance = %instance.id, old = %node.id, new = %successor.id, "a replica has taken over");
+    put_routes_in_force(cx).await?;
+    let (instance, nodes) = load(&cx.ledger, &instance.id)?;
+    arrange(cx, &instance, &nodes).await?;
+    drop(alone);
+    Ok(true)
+}
+
+/// The member that has most of what the dead primary had, if it is near enough.
+async fn choose_successor<'a>(
+    cx: &FlowCx,
+    instance: &Instance,
+    nodes: &'a [Node],
+    dead: &Node,
+) -> Result<Option<(&'a Node, Peer)>, FleetError> {
+    let least = cx.roles.least(&instance.id, &(dead.id.clone(), dead.epoch), cx.clock.passed());
+    let members = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && !node.joins);
+    let mut asked: FuturesUnordered<_> = members
+        .map(|node| async move {
+            let peer = spec::peer(&cx.sealer, instance, node)?;
+            let seen = cx.nodes.replication(&peer).await.ok();
+            Ok::<_, FleetError>((node, peer, seen))
+        })
+        .collect();
+    let mut best: Option<(&Node, Peer, i64)> = None;
+    let mut patience = cx.clock.sleep(CANDIDATE_WITHIN);
+    loop {
+        tokio::select! {
+            answer = asked.next() => {
+                let Some(answer) = answer else { break };
+                let (node, peer, seen) = answer?;
+                let Some(seen) = seen.filter(|seen| can_succeed(seen, dead.addr, least)) else { continue };
+                if best.as_ref().is_none_or(|(_, _, applied)| seen.applied > *applied) {
+                    best = Some((node, peer, seen.applied));
+                }
+                patience = cx.clock.sleep(OTHERS_WITHIN);
+            }
+            () = &mut patience => break,
+        }
+    }
+    Ok(best.map(|(node, peer, _)| (node, peer)))
+}
+
+/// Whether a replica may take the place of the primary that was at `dead`, which is known to have been at `least`.
+fn can_succeed(seen: &Replication, dead: NodeAddr, least: i64) -> bool {
+    let had_all = match seen.upstream {
+        // Promoted by a switch that was broken off.
+        None => true,
+        Some(upstream) => upstream == dead && (seen.is_synced || seen.lost_for.is_some_and(|lost| lost <= LAG_LIMIT)),
+    };
+    had_all && seen.applied >= least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEAD: &str = "127.0.0.1:7001";
+
+    #[test]
+    fn only_a_replica_that_had_all_of_the_dead_one_and_lost_it_just_now_can_succeed_it() {
+        let dead = NodeAddr(DEAD.parse().unwrap());
+        let check = |change: &dyn Fn(&mut Replication), can: bool, what: &str| {
+            let lost_for = Some(Duration::from_secs(1));
+            let mut seen =
+                Replication { upstream: Some(dead), applied: 100, offset: 100, lost_for, ..Default::default() };
+            change(&mut seen);
+            assert_eq!(can_succeed(&seen, dead, 90), can, "{what}");
+        };
+        check(&|_| {}, true, "lost a second ago");
+        check(&|seen| (seen.is_synced, seen.lost_for) = (true, None), true, "has not noticed yet");
+        check(&|seen| seen.upstream = None, true, "promoted already");
+        check(&|seen| seen.lost_for = Some(LAG_LIMIT + Duration::from_secs(1)), false, "lost long ago");
+        check(&|seen| seen.lost_for = None, false, "never had it");
+        check(&|seen| seen.applied = 80, false, "behind what the dead one was seen at");
+        check(&|seen| seen.upstream = Some(crate::nodes::NOWHERE), false, "followed somebody else");
+    }
+
+    #[test]
+    fn a_successor_must_be_as_far_as_the_primary_was_when_the_limit_of_the_lag_began() {
+        let (roles, id) = (Roles::default(), InstanceId::from_random(1));
+        let start = |node, epoch| (NodeId::from_random([node; 20]), Epoch(epoch));
+        let (node, other) = (start(1, 1), start(1, 2));
+        let at = Duration::from_secs;
+        for second in 0..60 {
+            roles.saw(&id, &node, 1000 * second as i64, at(second));
+        }
+        assert_eq!(roles.least(&id, &node, at(60)), 50_000);
+        assert_eq!(roles.least(&id, &other, at(60)), 0, "another start counts anew");
+        roles.saw(&id, &other, 7, at(61));
+        assert_eq!(roles.least(&id, &other, at(62)), 0, "not seen for long enough");
+        assert_eq!(roles.least(&id, &other, at(80)), 7);
+    }
+}
