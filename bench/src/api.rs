@@ -120,6 +120,8 @@ pub(crate) fn instance(number: u64) -> Instance {
         billing: BillingMode::Postpaid,
         auto_renew: 0,
         delete_protection: false,
+        read_only: false,
+        window: (180, 240),
         created_at: now,
         deadline_at: None,
         closed_at: Some(now),
@@ -140,14 +142,31 @@ async fn seed(file: &Path) -> anyhow::Result<()> {
         let claimed = ledger.write(move |tx| -> ledger::Result<_> {
             for instance in all.iter() {
                 let state = "{}".to_owned();
-                let new = NewTask { instance, caller: "100000000001", kind: "007", flow: "f", first_step: "s", state };
+                let new = NewTask {
+                    instance,
+                    caller: "100000000001",
+                    kind: "007",
+                    flow: "f",
+                    first_step: "s",
+                    state,
+                    holds: true,
+                };
                 open_task(tx, new, now)?;
             }
             claim_tasks(tx, now, now + ledger::LEASE, 1000)
         });
         let ends = claimed.await?.into_iter().map(|task| {
             let cursor = Cursor::start("s", now);
-            let entry = Entry { passed: None, state: task.state, cursor, progress: 1.0, end: Some(End::Done), at: now };
+            let entry = Entry {
+                passed: None,
+                state: task.state,
+                cursor,
+                progress: 1.0,
+                end: Some(End::Done),
+                parked_until: None,
+                can_be_cancelled: true,
+                at: now,
+            };
             journal.append(task.claim, entry, vec![])
         });
         futures_util::future::try_join_all(ends).await?;

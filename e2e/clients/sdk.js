@@ -28,11 +28,28 @@ async function call({ settings, version, action, params }) {
   return client.request(action, params);
 }
 
+const streams = [];
+
+// What a stream tells is kept until it is asked for; null is its end.
+function keep(stream) {
+  const [told, waiting] = [[], []];
+  const tell = (event) => (waiting.length ? waiting.shift()(event) : told.push(event));
+  stream.on("message", tell).on("close", () => tell(null));
+  streams.push(() => (told.length ? told.shift() : new Promise((resolve) => waiting.push(resolve))));
+  return streams.length - 1;
+}
+
+async function answerTo(request) {
+  if ("event" in request) return streams[request.event]();
+  if ("watch" in request) return keep(await call(request.watch));
+  return call(request.call);
+}
+
 async function main() {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     let answer;
     try {
-      answer = { ok: await call(JSON.parse(line).call) };
+      answer = { ok: await answerTo(JSON.parse(line)) };
     } catch (error) {
       answer = { refused: { code: error.code, message: error.message, request_id: error.requestId } };
     }

@@ -14,7 +14,10 @@ from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
 
-def call(settings, product, version, action, params):
+streams = []
+
+
+def call(settings, product, version, action, params, stream=False):
     profile = ClientProfile(
         signMethod=settings["sign"],
         language=settings["language"],
@@ -26,6 +29,9 @@ def call(settings, product, version, action, params):
     with mock.patch("time.time", lambda: now() + settings["clock_skew"]):
         if settings["untyped"]:
             client = CommonClient(product, version, credential, settings["region"], profile)
+            if stream:
+                streams.append(client.call_sse(action, params))
+                return len(streams) - 1
             return client.call_json(action, params)["Response"]
         package = f"tencentcloud.{product}.v{version.replace('-', '')}"
         client_module = importlib.import_module(f"{package}.{product}_client")
@@ -46,10 +52,20 @@ def redis_command(name, connect, command):
     return connections[name].execute_command(*command)
 
 
+def answer_to(request):
+    if "redis" in request:
+        return redis_command(**request["redis"])
+    if "event" in request:
+        return next(streams[request["event"]], None)
+    if "watch" in request:
+        return call(**request["watch"], stream=True)
+    return call(**request["call"])
+
+
 for line in sys.stdin:
     request = json.loads(line)
     try:
-        answer = {"ok": redis_command(**request["redis"]) if "redis" in request else call(**request["call"])}
+        answer = {"ok": answer_to(request)}
     except TencentCloudSDKException as error:
         answer = {"refused": {"code": error.code, "message": error.message, "request_id": error.requestId}}
     except redis.RedisError as error:

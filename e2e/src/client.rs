@@ -74,6 +74,10 @@ pub struct Client {
     kind: Kind,
 }
 
+/// An answer that goes on.
+#[derive(Debug)]
+pub struct Stream(Value);
+
 enum Kind {
     Python(Driver),
     Node(Driver),
@@ -140,6 +144,33 @@ impl Client {
             conformance::check(product, version, action, &answer);
         }
         Ok(answer)
+    }
+
+    /// Calls an action that answers a stream, by the common client (Python, which has to be untyped, and Node). On return
+    /// the stream has begun.
+    ///
+    /// # Errors
+    /// What the service refuses.
+    pub fn watch(&mut self, product: &str, version: &str, action: &str, params: Value) -> Result<Stream, Refusal> {
+        let call = json!({ "settings": self.settings, "product": product, "version": version, "action": action, "params": params });
+        Ok(Stream(self.driver().ask(&json!({ "watch": call }))?))
+    }
+
+    /// Waits for the next event of a stream: its name, and its data. `None` is the stream's end.
+    pub fn next_event(&mut self, stream: &Stream) -> Option<(String, Value)> {
+        let event = self.driver().ask(&json!({ "event": stream.0 })).expect("an event, or the end");
+        let text = |name: &str| event[name].as_str().unwrap_or_else(|| panic!("{name} in {event}"));
+        if event.is_null() {
+            return None;
+        }
+        Some((text("event").to_owned(), serde_json::from_str(text("data")).expect("an event's data is JSON")))
+    }
+
+    fn driver(&mut self) -> &mut Driver {
+        match &mut self.kind {
+            Kind::Python(driver) | Kind::Node(driver) => driver,
+            Kind::Tccli { .. } => panic!("tccli reads no streams"),
+        }
     }
 
     /// Runs a Redis command by redis-py (Python alone) on the connection of that name, opened where it is not.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-pub use client::{Client, Method, Refusal, Settings, Sign, paste};
+pub use client::{Client, Method, Refusal, Settings, Sign, Stream, paste};
 pub use instance::{Connection, Instance, run, wait_for_task};
 pub use load::Load;
 pub use service::{Process, Service};

@@ -22,6 +22,8 @@ pub enum Resource {
     Deal,
     /// What can be bought here: nobody's in particular.
     Catalogue,
+    /// The service itself.
+    Service,
 }
 
 /// The access that an action needs. Each action declares one.

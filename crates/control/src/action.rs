@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use flow::Flow;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use ledger::{Instance, NewTask, Reader, Tx};
 use model::{ApiError, InstanceId, InstanceStatus, Millis, TaskId, code};
 use schemars::JsonSchema;
@@ -29,6 +30,9 @@ pub struct Api {
 pub const REDIS: Api = Api { product: "redis", version: "2018-04-12" };
 /// The regions and zones of a product.
 pub const REGION: Api = Api { product: "region", version: "2022-06-27" };
+
+/// What goes beyond those: tasks are looked into, steered and watched.
+pub const OPENCRS: Api = Api { product: "opencrs", version: "2026-11-24" };
 
 /// The language of messages and titles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,7 +79,50 @@ pub(crate) trait Action: 'static {
     fn call(call: &Call, request: Self::Request) -> impl Future<Output = Answer<Self::Response>> + Send;
 }
 
-type CallFn = for<'a> fn(&'a Call, &'a Shape, &'a Params) -> BoxFuture<'a, Answer<String>>;
+/// An action whose answer goes on: events, until the caller has enough of them.
+pub(crate) trait StreamAction: 'static {
+    /// As clients name it.
+    const NAME: &'static str;
+    /// The API that has it.
+    const API: Api;
+    /// What a caller must be allowed.
+    const ACCESS: Access;
+    /// Its parameters. The doc comments are what users read.
+    type Request: DeserializeOwned + JsonSchema + Send;
+    /// The fields of an event's data.
+    type Event: Serialize + JsonSchema + Send;
+
+    /// Begins to answer. What is refused is refused here; events that began only end.
+    fn open(call: &Call, request: Self::Request) -> impl Future<Output = Answer<Events>> + Send;
+}
+
+/// Something that a stream tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What happened: a word.
+    pub name: &'static str,
+    /// A JSON object, in one line.
+    pub data: String,
+}
+
+impl Event {
+    pub(crate) fn new<T: Serialize>(name: &'static str, data: &T) -> Answer<Self> {
+        Ok(Event { name, data: serde_json::to_string(data).map_err(unwritable)? })
+    }
+}
+
+/// Events, as they happen.
+pub type Events = BoxStream<'static, Event>;
+
+/// What an action answers.
+pub enum Answered {
+    /// The JSON text of the response's fields.
+    Fields(Arc<str>),
+    /// Events that go on.
+    Events(Events),
+}
+
+type CallFn = for<'a> fn(&'a Call, &'a Shape, &'a Params) -> BoxFuture<'a, Answer<Answered>>;
 
 /// An action without its type, as a row of the table of actions.
 pub struct ActionEntry {
@@ -110,33 +157,55 @@ pub(crate) const fn entry<A: Action>() -> ActionEntry {
                 let value = shape.read(params)?;
                 let request = serde_json::from_value(value).map_err(unreadable)?;
                 let response = A::call(call, request).await?;
-                Ok(serde_json::to_string(&response).map_err(unwritable)?)
+                Ok(Answered::Fields(serde_json::to_string(&response).map_err(unwritable)?.into()))
+            })
+        },
+    }
+}
+
+/// The row of an action that answers events.
+pub(crate) const fn stream_entry<A: StreamAction>() -> ActionEntry {
+    ActionEntry {
+        name: A::NAME,
+        api: A::API,
+        access: A::ACCESS,
+        is_of_any_region: false,
+        request: Shape::of::<A::Request>,
+        response: Shape::of_answer::<A::Event>,
+        is_of_ledger: false,
+        shape: OnceLock::new(),
+        call: |call, shape, params| {
+            Box::pin(async move {
+                let request = serde_json::from_value(shape.read(params)?).map_err(unreadable)?;
+                Ok(Answered::Events(A::open(call, request).await?))
             })
         },
     }
 }
 
 impl ActionEntry {
-    /// Answers a request with the JSON text of the response's fields.
+    /// Answers a request.
     ///
     /// # Errors
     /// The API's refusal, or a ledger that can't be asked.
-    pub async fn call(&self, call: &Call, params: &Params) -> Answer<Arc<str>> {
+    pub async fn call(&self, call: &Call, params: &Params) -> Answer<Answered> {
         access::decide(&call.caller, self.access)?;
         let question = if self.is_of_ledger { Question::of(self.name, call, params) } else { None };
         let Some(question) = question else { return self.answer(call, params).await };
         let moment = Moment { ledger: call.cx.ledger.version(), second: call.now.seconds() };
         if let Some(answer) = call.cx.answers.find(moment, &question) {
-            return Ok(answer);
+            return Ok(Answered::Fields(answer));
         }
         let answer = self.answer(call, params).await?;
-        call.cx.answers.keep(moment, question, answer.clone());
+        if let Answered::Fields(answer) = &answer {
+            call.cx.answers.keep(moment, question, answer.clone());
+        }
         Ok(answer)
     }
 
-    async fn answer(&self, call: &Call, params: &Params) -> Answer<Arc<str>> {
+    async fn answer(&self, call: &Call, params: &Params) -> Answer<Answered> {
         let shape = self.shape.get_or_init(self.request);
-        (self.call)(call, shape, params).await.map(Arc::from)
+        (self.call)(call, shape, params).await
     }
 
     /// The declared parameters.
@@ -144,7 +213,7 @@ impl ActionEntry {
         (self.request)()
     }
 
-    /// The declared fields of the answer.
+    /// The declared fields of the answer, or of an event's data.
     pub fn response(&self) -> Shape {
         (self.response)()
     }

@@ -8,12 +8,21 @@ pub(crate) mod orders;
 pub(crate) mod password;
 pub(crate) mod roles;
 pub(crate) mod shape;
+pub(crate) mod steering;
 pub(crate) mod tasks;
 
-use crate::action::{ActionEntry, entry};
+use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 38] = [
+pub static ACTIONS: [ActionEntry; 44] = [
+    // opencrs
+    entry::<steering::advance_clock::AdvanceClock>(),
+    entry::<steering::cancel_task::CancelTask>(),
+    entry::<steering::describe_task_steps::DescribeTaskSteps>(),
+    entry::<steering::retry_task::RetryTask>(),
+    entry::<steering::set_fault::SetFault>(),
+    stream_entry::<steering::watch_tasks::WatchTasks>(),
+    // redis
     entry::<roles::change_replica_to_master::ChangeReplicaToMaster>(),
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),

@@ -9,6 +9,7 @@ use runtime::Runtime;
 use tokio::sync::Notify;
 
 use crate::answers::Answers;
+use crate::dev::Dev;
 use crate::fleet::Roles;
 use crate::nodes::Nodes;
 use crate::random::Random;
@@ -43,6 +44,15 @@ pub struct Wake {
     pub routes: Notify,
     /// Nodes may have to be started anew.
     pub nodes: Notify,
+    /// The time of an isolated instance may be over.
+    pub recycle: Notify,
+}
+
+impl Wake {
+    /// Wakes every loop: the clock was set forward.
+    pub fn all(&self) {
+        [&self.tasks, &self.routes, &self.nodes, &self.recycle].into_iter().for_each(Notify::notify_one);
+    }
 }
 
 /// What flows, keepers and actions act through.
@@ -71,6 +81,8 @@ pub struct FlowCx {
     pub wake: Wake,
     /// Answers that are still right.
     pub answers: Answers,
+    /// What `opencrs dev` alone has.
+    pub dev: Option<Dev>,
     /// Acts on roles, one at a time for each instance.
     pub roles: Roles,
 }

@@ -36,6 +36,16 @@ pub(crate) fn no_such_instance(id: &str) -> Fault {
     .into()
 }
 
+/// No task of the account has this id.
+pub(crate) fn no_such_task(parameter: &str, id: u64) -> Fault {
+    ApiError::new(
+        code::InvalidParameterInvalidParameter,
+        format!("The parameter `{parameter}` names no task of this account: {id}."),
+        format!("参数 `{parameter}` 对应的任务不存在：{id}。"),
+    )
+    .into()
+}
+
 /// The beginning of a client's text, which may be of any length.
 pub(crate) fn excerpt(text: &str) -> String {
     let mut start: String = text.chars().take(64).collect();

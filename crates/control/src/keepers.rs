@@ -9,7 +9,7 @@ mod tasks;
 
 use std::sync::Arc;
 
-use flow::harness::Probe;
+use flow::harness::{Both, Probe};
 use tokio::task::JoinSet;
 
 use crate::cx::FlowCx;
@@ -17,8 +17,12 @@ use crate::cx::FlowCx;
 /// The keepers at work. Dropping this ends them where they are, as a crash would: nothing they do minds that.
 pub struct Keepers(#[expect(dead_code, reason = "held for its drop")] JoinSet<()>);
 
-/// Starts all keepers. `probe` is asked at every step of every flow.
+/// Starts all keepers. `probe` is asked at every step of every flow, and then the faults that were set.
 pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
+    let probe = match &cx.dev {
+        Some(dev) => Arc::new(Both(probe, dev.faults.clone())),
+        None => probe,
+    };
     let mut keepers = JoinSet::new();
     keepers.spawn(tasks::keep(cx.clone(), probe));
     keepers.spawn(routes::keep(cx.clone()));

@@ -2,7 +2,11 @@
 
 mod answers;
 mod crashes;
+mod disturbing;
 mod maintenance;
 mod orders;
 mod shape;
 mod site;
+mod steering;
+mod stuck;
+mod watching;

@@ -163,13 +163,14 @@ impl<C: Context> Driver<'_, C> {
         let mut state = self.claimed.state.clone();
         let mut result = attempt_within(cx, journal, claim, &within, flow.run(cx, index, undo, &mut state)).await?;
         match self.probe.at(point(Moment::After)) {
-            Verdict::Go | Verdict::Hold => {}
+            Verdict::Go | Verdict::Hold | Verdict::Cancel => {}
             Verdict::Crash => return Err(Stopped::Crashed),
             Verdict::Repeat => {
                 result = attempt_within(cx, journal, claim, &within, flow.run(cx, index, undo, &mut state)).await?;
             }
             Verdict::Fail => {
-                result = Err(StepError::Fail { code: "InternalError".into(), message: "failed by the harness".into() });
+                let message = "failed by a fault that was set".into();
+                result = Err(StepError::Fail { code: "InternalError".into(), message });
             }
         }
         self.claimed.state = state;
@@ -278,6 +279,11 @@ impl<C: Context> Driver<'_, C> {
                 Err(JournalError::Cancelled) => return Ok(Recorded::Cancelled),
                 Err(JournalError::Rejected(why)) if !writes.is_empty() => {
                     tracing::error!(task = %self.claimed.claim.task, why, "the ledger rejects what a flow wants written");
+                    // What the step wrote is not there, so it is not passed: tried again, the task goes on with it.
+                    entry.cursor = self.claimed.cursor.clone();
+                    if let Some(passed) = &mut entry.passed {
+                        passed.message = "the ledger rejects what it wrote".into();
+                    }
                     let message = format!("stuck after step {}: the ledger rejects what it wrote", entry.cursor.step);
                     entry.end = Some(End::Stuck { code: "InternalError".into(), message });
                     writes.clear();

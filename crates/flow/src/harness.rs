@@ -1,6 +1,8 @@
 //! Where tests stop, repeat or fail a flow; in production every verdict is `Go`. The harness runs every flow through
 //! every fault at every step: it is a loop over the flow's list of steps, not a choice of cases.
 
+use std::sync::Arc;
+
 use crate::Phase;
 
 /// When, in the life of one step, a probe is asked.
@@ -38,6 +40,8 @@ pub enum Verdict {
     Fail,
     /// Lay the task aside for a moment, and ask again then (asked before it runs).
     Hold,
+    /// Go on, and ask for the task's end meanwhile: whoever made the script does that, since a flow can't.
+    Cancel,
 }
 
 /// Asked at every point of every flow.
@@ -53,6 +57,18 @@ pub struct NoProbe;
 impl Probe for NoProbe {
     fn at(&self, _: Point) -> Verdict {
         Verdict::Go
+    }
+}
+
+/// Two probes: the second is asked where the first has nothing to say.
+pub struct Both(pub Arc<dyn Probe>, pub Arc<dyn Probe>);
+
+impl Probe for Both {
+    fn at(&self, point: Point) -> Verdict {
+        match self.0.at(point) {
+            Verdict::Go => self.1.at(point),
+            other => other,
+        }
     }
 }
 
@@ -100,28 +116,34 @@ pub struct Case {
     pub script: Script,
     /// Whether the flow must come out as done; else as undone.
     pub ends_done: bool,
+    /// Whether the task, once it is undone, is to be tried again: that must come out as done.
+    pub is_retried: bool,
 }
 
-/// Every fault at every step of a flow: each step repeated; a crash before and after each; each step failed, with its
-/// undo run once, run twice, and crashed before and after each undo. Failing after the pivot is left to the caller:
-/// there the flow must end stuck, which is for its own tests to judge.
+/// Every fault at every step of a flow: each step repeated; a crash before and after each; the task cancelled before and
+/// after each, which past the pivot is too late; each step failed, with its undo run once, run twice, and crashed before
+/// and after each undo; and the task tried again after that. Failing after the pivot is left to the caller: there the flow
+/// must end stuck, which is for its own tests to judge.
 pub fn every_case(flow: &'static str, steps: &[crate::StepInfo]) -> Vec<Case> {
     let point = |step: usize, phase, moment| Point { flow, step: steps[step].name, phase, moment };
-    let mut cases = vec![Case { name: "undisturbed".into(), script: Script::new(), ends_done: true }];
+    let case = |name: String, script, ends_done| Case { name, script, ends_done, is_retried: false };
+    let mut cases = vec![case("undisturbed".into(), Script::new(), true)];
     for (index, step) in steps.iter().enumerate() {
-        let after = point(index, Phase::Run, Moment::After);
-        let mut done = |what: &str, at: Point, verdict| {
-            let (name, script) = (format!("{what} {}", step.name), Script::new().once(at, verdict));
-            cases.push(Case { name, script, ends_done: true });
+        let (before, after) = (point(index, Phase::Run, Moment::Before), point(index, Phase::Run, Moment::After));
+        let is_past_pivot = steps[..index].iter().any(|step| step.pivot);
+        let mut one = |what: &str, at: Point, verdict, ends_done| {
+            cases.push(case(format!("{what} {}", step.name), Script::new().once(at, verdict), ends_done));
         };
-        done("repeat", after, Verdict::Repeat);
-        done("crash before", point(index, Phase::Run, Moment::Before), Verdict::Crash);
-        done("crash after", after, Verdict::Crash);
-        if steps[..index].iter().any(|step| step.pivot) {
+        one("repeat", after, Verdict::Repeat, true);
+        one("crash before", before, Verdict::Crash, true);
+        one("crash after", after, Verdict::Crash, true);
+        one("cancel before", before, Verdict::Cancel, is_past_pivot);
+        one("cancel after", after, Verdict::Cancel, is_past_pivot);
+        if is_past_pivot {
             continue;
         }
         let mut undone = |what: String, script: Script| {
-            cases.push(Case { name: format!("fail {}, {what}", step.name), script, ends_done: false });
+            cases.push(case(format!("fail {}, {what}", step.name), script, false));
         };
         undone("undo".into(), Script::new().once(after, Verdict::Fail));
         for back in (0..=index).rev() {
@@ -135,6 +157,8 @@ pub fn every_case(flow: &'static str, steps: &[crate::StepInfo]) -> Vec<Case> {
                 undone(format!("{what} {name}"), script);
             }
         }
+        let (name, script) = (format!("fail {}, undo, try again", step.name), Script::new().once(after, Verdict::Fail));
+        cases.push(Case { name, script, ends_done: false, is_retried: true });
     }
     cases
 }

@@ -56,8 +56,14 @@ pub fn insert_deal(tx: &mut dyn Tx, deal: &Deal, tasks: i64) -> Result<()> {
     Ok(())
 }
 
-/// Notes that one of a deal's tasks has ended. The deal is delivered with the last of them, unless one failed.
+/// Notes that one of a deal's tasks has ended. The deal is delivered with the last of them, unless one failed; or when the
+/// one that failed was tried again and has ended well.
 pub fn settle_deal(tx: &mut dyn Tx, name: &str, delivered: bool, now: Millis) -> Result<()> {
+    let again = if delivered { DealStatus::Delivered } else { DealStatus::Failed };
+    let sql = "update deal set status = $2, ended_at = $3 where name = $1 and open_tasks = 0";
+    if tx.exec(sql, args![name, again.number(), now])? > 0 {
+        return Ok(());
+    }
     if !delivered {
         tx.exec("update deal set status = $2 where name = $1", args![name, DealStatus::Failed.number()])?;
     }

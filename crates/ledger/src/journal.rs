@@ -99,9 +99,9 @@ fn finish(tx: &mut dyn Tx, claim: Claim, end: &End, now: Millis) -> Result<()> {
         }
     };
     tx.exec(
-        "update task set result = $2, code = $3, message = $4,
+        "update task set result = $2, code = $3, message = $4, stuck = $6,
             ended_at = case when $5 > started_at then $5 else started_at end where id = $1",
-        args![claim.task, result.number(), code, message, now],
+        args![claim.task, result.number(), code, message, now, matches!(end, End::Stuck { .. })],
     )?;
     tx.exec("delete from pending where task = $1", args![claim.task])?;
     // Only of the instance that it has. Whatever the flow wrote of it, or could not: an instance that no task has is not busy.

@@ -24,6 +24,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
 
 pub use deal::*;
@@ -67,6 +68,12 @@ impl Ledger {
     /// same number, from before the read until now, is still so.
     pub fn version(&self) -> u64 {
         self.0.commits()
+    }
+
+    /// Resolves when something is written after it was called. Called before a look at [`Ledger::version`], it misses
+    /// nothing.
+    pub fn changed(&self) -> Notified<'_> {
+        self.0.changed()
     }
 
     /// Reads one state of the ledger. Short: it runs on the caller's thread.

@@ -62,8 +62,8 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
     let instance = new.instance;
     let row = tx.row(
         "insert into task (account, caller, instance, instance_name, project, type, flow, state, cursor, result,
-            progress, started_at, first_state, size)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $8, $12) returning id",
+            progress, started_at, first_state, size, holds)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $8, $12, $13) returning id",
         args![
             new.instance.account,
             new.caller,
@@ -77,6 +77,7 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
             TaskResult::Waiting.number(),
             started_at,
             instance.memory_mb * instance.shards * (instance.replicas + 1),
+            new.holds,
         ],
     )?;
     let id = TaskId(row.ok_or_else(|| Error::Corrupt("an insert returned nothing".into()))?.int(0)?);
@@ -136,11 +137,15 @@ pub fn renew_claim(tx: &mut dyn Tx, claim: Claim, until: Millis) -> Result<()> {
 macro_rules! columns {
     () => {
         "id, account, caller, instance, instance_name, project, type, result, progress, code, message, started_at, \
-         ended_at from task"
+         ended_at"
     };
 }
+pub(crate) use columns;
 
-fn read(mut row: Row) -> Result<Task> {
+/// How many those are.
+pub(crate) const COLUMN_COUNT: usize = 13;
+
+pub(crate) fn read(mut row: Row) -> Result<Task> {
     Ok(Task {
         id: TaskId(row.int(0)?),
         account: row.int(1)?,
@@ -160,19 +165,21 @@ fn read(mut row: Row) -> Result<Task> {
 
 /// The task of this id, whoever owns it.
 pub fn task(reader: &mut dyn Reader, id: TaskId) -> Result<Option<Task>> {
-    reader.row(concat!("select ", columns!(), " where id = $1"), args![id])?.map(read).transpose()
+    reader.row(concat!("select ", columns!(), " from task where id = $1"), args![id])?.map(read).transpose()
 }
 
 /// The open tasks of an account, oldest first.
 pub fn open_tasks(reader: &mut dyn Reader, account: i64) -> Result<Vec<Task>> {
-    let sql = concat!("select ", columns!(), " where result < 2 and account = $1 order by id");
-    reader.rows(sql, args![account])?.into_iter().map(read).collect()
+    // Were the account asked for too, SQLite would look for them among all that it ever had.
+    let all = reader.rows(concat!("select ", columns!(), " from task where result < 2 order by id"), &[])?;
+    let all = all.into_iter().map(read);
+    all.filter(|read| read.as_ref().map_or(true, |task| task.account == account)).collect()
 }
 
 /// A page of the tasks that fit, newest first, and how many fit in all.
 pub fn list_tasks(reader: &mut dyn Reader, filter: &Select, limit: i64, offset: i64) -> Result<(i64, Vec<Task>)> {
     let count = filter.count(reader, "task")?;
-    let rows = filter.page(reader, columns!(), "started_at desc, id desc", limit, offset)?;
+    let rows = filter.page(reader, concat!(columns!(), " from task"), "started_at desc, id desc", limit, offset)?;
     Ok((count, rows.into_iter().map(read).collect::<Result<_>>()?))
 }
 

@@ -3,11 +3,11 @@
 use flow::{Cursor, Passed, Phase};
 use model::{InstanceId, Millis, TaskId};
 
-use crate::task::to_json;
+use crate::task::{self, Task, to_json};
 use crate::{Reader, Result, Row, Tx, args};
 
 /// A task as its flow sees it: where it is, and how it came there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TaskFlow {
     /// Which flow it runs.
     pub flow: String,
@@ -21,63 +21,158 @@ pub struct TaskFlow {
     pub attempt: i64,
     /// Whether it is to be cancelled.
     pub is_cancelled: bool,
+    /// Whether it is laid aside until its moment has come.
+    pub is_parked: bool,
+    /// Whether it failed where it could go neither forth nor back; else one that failed is undone.
+    pub is_stuck: bool,
+    /// Whether it holds its instance; one that doesn't only looks on.
+    pub holds: bool,
     /// Memory of the instance with all its nodes when it was accepted, in MiB.
     pub size: i64,
 }
 
 /// A step that a task has passed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassedStep {
+    /// Its place among all that the task has passed, from 1.
+    pub seq: i64,
     /// In which attempt.
     pub attempt: i64,
     /// What of it.
     pub passed: Passed,
 }
 
+macro_rules! flow_columns {
+    () => {
+        "flow, state, first_state, cursor, attempt, cancel_asked, parked, stuck, holds, size"
+    };
+}
+
+/// Reads the columns of a flow, which begin at `from`.
+fn read_flow(row: &mut Row, from: usize) -> Result<TaskFlow> {
+    Ok(TaskFlow {
+        flow: row.text(from)?,
+        state: row.text(from + 1)?,
+        first_state: row.text(from + 2)?,
+        cursor: row.parsed(from + 3, |text| serde_json::from_str(text).ok())?,
+        attempt: row.int(from + 4)?,
+        is_cancelled: row.int(from + 5)? != 0,
+        is_parked: row.int(from + 6)? != 0,
+        is_stuck: row.int(from + 7)? != 0,
+        holds: row.int(from + 8)? != 0,
+        size: row.int(from + 9)?,
+    })
+}
+
 /// How a task's flow stands.
 pub fn task_flow(reader: &mut dyn Reader, id: TaskId) -> Result<Option<TaskFlow>> {
-    let sql = "select flow, state, first_state, cursor, attempt, cancel_asked, size from task where id = $1";
-    let row = reader.row(sql, args![id])?;
-    row.map(|mut row| {
-        Ok(TaskFlow {
-            flow: row.text(0)?,
-            state: row.text(1)?,
-            first_state: row.text(2)?,
-            cursor: row.parsed(3, |text| serde_json::from_str(text).ok())?,
-            attempt: row.int(4)?,
-            is_cancelled: row.int(5)? != 0,
-            size: row.int(6)?,
-        })
-    })
-    .transpose()
+    let row = reader.row(concat!("select ", flow_columns!(), " from task where id = $1"), args![id])?;
+    row.map(|mut row| read_flow(&mut row, 0)).transpose()
+}
+
+/// The open tasks of an account with their flows, oldest first.
+pub fn open_flows(reader: &mut dyn Reader, account: i64) -> Result<Vec<(Task, TaskFlow)>> {
+    let sql = concat!("select ", task::columns!(), ", ", flow_columns!(), " from task where result < 2 order by id");
+    of_account(reader.rows(sql, &[])?, account)
+}
+
+/// Open and reopened tasks are few. Were the account asked for too, SQLite would find them among all that it ever had.
+fn of_account(rows: Vec<Row>, account: i64) -> Result<Vec<(Task, TaskFlow)>> {
+    let all = rows.into_iter().map(read_both);
+    all.filter(|read| read.as_ref().map_or(true, |(task, _)| task.account == account)).collect()
+}
+
+/// How far the acceptance of tasks has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The latest task.
+    pub task: TaskId,
+    /// The number of the latest one that was opened again.
+    pub reopened: i64,
+}
+
+impl Accepted {
+    /// Before the first task.
+    pub const NONE: Accepted = Accepted { task: TaskId(0), reopened: 0 };
+}
+
+/// How far the acceptance of tasks has come, of whatever account.
+pub fn accepted(reader: &mut dyn Reader) -> Result<Accepted> {
+    let sql = "select (select coalesce(max(id), 0) from task),
+        (select coalesce(max(reopened), 0) from task where reopened > 0)";
+    let row = reader.row(sql, &[])?;
+    row.map_or(Ok(Accepted::NONE), |row| Ok(Accepted { task: TaskId(row.int(0)?), reopened: row.int(1)? }))
+}
+
+/// The tasks of an account that were accepted since, for the first time or again, with their flows. They may have ended.
+pub fn accepted_since(reader: &mut dyn Reader, account: i64, since: Accepted) -> Result<Vec<(Task, TaskFlow)>> {
+    let new = concat!("select ", task::columns!(), ", ", flow_columns!(), " from task where id > $1 order by id");
+    let again = concat!(
+        "select ",
+        task::columns!(),
+        ", ",
+        flow_columns!(),
+        " from task where reopened > 0 and reopened > $1 order by reopened"
+    );
+    let mut rows = reader.rows(new, args![since.task])?;
+    rows.extend(reader.rows(again, args![since.reopened])?);
+    of_account(rows, account)
+}
+
+/// A task with its flow, whoever owns it.
+pub fn task_and_flow(reader: &mut dyn Reader, id: TaskId) -> Result<Option<(Task, TaskFlow)>> {
+    let sql = concat!("select ", task::columns!(), ", ", flow_columns!(), " from task where id = $1");
+    reader.row(sql, args![id])?.map(read_both).transpose()
+}
+
+fn read_both(mut row: Row) -> Result<(Task, TaskFlow)> {
+    let flow = read_flow(&mut row, task::COLUMN_COUNT)?;
+    Ok((task::read(row)?, flow))
 }
 
 /// The steps that a task has passed, in their order.
 pub fn passed_steps(reader: &mut dyn Reader, id: TaskId) -> Result<Vec<PassedStep>> {
-    let sql =
-        "select attempt, name, phase, started_at, ended_at, tries, message from step where task = $1 order by seq";
-    let rows = reader.rows(sql, args![id])?;
+    passed_since(reader, id, 0)
+}
+
+/// The steps that a task has passed after the one of this place.
+pub fn passed_since(reader: &mut dyn Reader, id: TaskId, seq: i64) -> Result<Vec<PassedStep>> {
+    let sql = "select seq, attempt, name, phase, started_at, ended_at, tries, message from step
+        where task = $1 and seq > $2 order by seq";
+    let rows = reader.rows(sql, args![id, seq])?;
     let read = |mut row: Row| {
         Ok(PassedStep {
-            attempt: row.int(0)?,
+            seq: row.int(0)?,
+            attempt: row.int(1)?,
             passed: Passed {
-                step: row.text(1)?,
-                phase: if row.text(2)? == "run" { Phase::Run } else { Phase::Undo },
-                started_at: Millis(row.int(3)?),
-                ended_at: Millis(row.int(4)?),
-                tries: u32::try_from(row.int(5)?).unwrap_or(u32::MAX),
-                message: row.text(6)?,
+                step: row.text(2)?,
+                phase: if row.text(3)? == "run" { Phase::Run } else { Phase::Undo },
+                started_at: Millis(row.int(4)?),
+                ended_at: Millis(row.int(5)?),
+                tries: u32::try_from(row.int(6)?).unwrap_or(u32::MAX),
+                message: row.text(7)?,
             },
         })
     };
     rows.into_iter().map(read).collect()
 }
 
-/// How long the latest tasks of a type took that ended well, on instances of this size; at most `most`.
-pub fn durations(reader: &mut dyn Reader, kind: &str, size: i64, most: i64) -> Result<Vec<i64>> {
-    let sql = "select ended_at - started_at from task where result = 2 and type = $1 and size = $2
-        order by ended_at desc limit $3";
-    reader.rows(sql, args![kind, size, most])?.into_iter().map(|row| row.int(0)).collect()
+/// How long the latest tasks of a type took that ended well at their first attempt; at most `most`. On instances of this
+/// size, or of any.
+pub fn durations(reader: &mut dyn Reader, kind: &str, size: Option<i64>, most: i64) -> Result<Vec<i64>> {
+    let rows = match size {
+        Some(size) => reader.rows(
+            "select ended_at - started_at from task where result = 2 and type = $1 and size = $2 and attempt = 1
+             order by ended_at desc limit $3",
+            args![kind, size, most],
+        )?,
+        None => reader.rows(
+            "select ended_at - started_at from task where result = 2 and type = $1 and attempt = 1
+             order by ended_at desc limit $2",
+            args![kind, most],
+        )?,
+    };
+    rows.into_iter().map(|row| row.int(0)).collect()
 }
 
 /// Whether a task is to be cancelled.
@@ -98,20 +193,37 @@ pub fn wake_task(tx: &mut dyn Tx, id: TaskId) -> Result<()> {
     Ok(())
 }
 
-/// Opens a failed task again, at a step and with a state, and takes its instance: [`Error::is_taken`] where another task
-/// has that.
-pub fn reopen_task(tx: &mut dyn Tx, id: TaskId, instance: &InstanceId, state: &str, cursor: &Cursor) -> Result<()> {
-    tx.exec("insert into hold (instance, task) values ($1, $2)", args![instance, id])?;
+/// Ends the rest of all tasks that are laid aside. One whose moment has not come lies down again.
+pub fn wake_parked_tasks(tx: &mut dyn Tx) -> Result<()> {
+    tx.exec("update task set lease_until = 0 where result < 2 and parked = 1", &[])?;
+    Ok(())
+}
+
+/// Moves what workers have of their leases on, where the clock is about to be set forward: else all would run out at once.
+pub fn move_leases(tx: &mut dyn Tx, now: Millis, by: std::time::Duration) -> Result<()> {
+    let until = now + by;
     tx.exec(
-        "update task set result = 0, progress = 0, code = '', message = '', ended_at = null, cancel_asked = 0,
-            attempt = attempt + 1, state = $2, cursor = $3, lease_until = 0, parked = 0 where id = $1 and result = 4",
-        args![id, state, to_json(cursor)?],
+        "update task set lease_until = lease_until + $2 where result < 2 and parked = 0 and lease_until > $1",
+        args![now, until.0 - now.0],
     )?;
     Ok(())
 }
 
-/// Whether a later task has run on the same instance.
+/// Opens a failed task again, at a step and with a state, and takes its instance where it held that:
+/// [`Error::is_taken`](crate::Error::is_taken) where another task has it. Answers the number of the attempt that begins.
+pub fn reopen_task(tx: &mut dyn Tx, id: TaskId, state: &str, cursor: &Cursor) -> Result<Option<i64>> {
+    tx.exec("insert into hold (instance, task) select instance, id from task where id = $1 and holds = 1", args![id])?;
+    let row = tx.row(
+        "update task set result = 0, progress = 0, code = '', message = '', ended_at = null, cancel_asked = 0, stuck = 0,
+            reopened = (select coalesce(max(reopened), 0) + 1 from task where reopened > 0), attempt = attempt + 1, state = $2, cursor = $3, lease_until = 0, parked = 0 where id = $1 and result = 4
+         returning attempt",
+        args![id, state, to_json(cursor)?],
+    )?;
+    row.map(|row| row.int(0)).transpose()
+}
+
+/// Whether a later task has run on the same instance, and not only looked on.
 pub fn has_later_task(reader: &mut dyn Reader, account: i64, instance: &InstanceId, id: TaskId) -> Result<bool> {
-    let sql = "select 1 from task where account = $1 and instance = $2 and id > $3 limit 1";
+    let sql = "select 1 from task where account = $1 and instance = $2 and id > $3 and holds = 1 limit 1";
     Ok(reader.row(sql, args![account, instance, id])?.is_some())
 }

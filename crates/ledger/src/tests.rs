@@ -247,6 +247,8 @@ async fn a_deal_is_delivered_with_its_last_task_and_failed_with_any() {
     assert_eq!((status("2").status, status("2").ended_at), (DealStatus::Failed, Some(Millis(6))));
     ledger.write(|tx| settle_deal(tx, "1", true, Millis(7))).await.unwrap();
     assert_eq!((status("1").status, status("1").ended_at), (DealStatus::Delivered, Some(Millis(7))));
+    ledger.write(|tx| settle_deal(tx, "2", true, Millis(8))).await.unwrap();
+    assert_eq!((status("2").status, status("2").ended_at), (DealStatus::Delivered, Some(Millis(8))), "tried again");
     assert_eq!(status("1").price, 250);
 }
 
@@ -289,4 +291,77 @@ async fn a_panic_in_a_read_leaves_the_next_reads_working() {
     }
     ledger.write(|tx| set_meta_text(tx, "a", "b")).await.unwrap();
     assert_eq!(ledger.read(|r| meta_text(r, "a")).unwrap().as_deref(), Some("b"));
+}
+
+/// Asks how queries would be answered, instead of asking them.
+struct Explaining<'a>(&'a mut dyn Reader, Vec<String>);
+
+impl Reader for Explaining<'_> {
+    fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>> {
+        let plan = self.0.rows(&format!("explain query plan {sql}"), args)?;
+        self.1.extend(plan.into_iter().map(|mut row| row.text(3)).collect::<Result<Vec<_>>>()?);
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn whoever_watches_or_steers_tasks_never_reads_their_whole_history() {
+    let (_folder, ledger) = fresh();
+    let (id, instance) = (TaskId(1), sample(1).id);
+    let plans = ledger.read(|reader| {
+        let mut reader = Explaining(reader, Vec::new());
+        open_tasks(&mut reader, 7)?;
+        has_claimable_task(&mut reader, Millis(1))?;
+        open_flows(&mut reader, 7)?;
+        accepted(&mut reader)?;
+        accepted_since(&mut reader, 7, Accepted::NONE)?;
+        task_and_flow(&mut reader, id)?;
+        passed_since(&mut reader, id, 3)?;
+        durations(&mut reader, "001", Some(1024), 20)?;
+        durations(&mut reader, "001", None, 20)?;
+        has_later_task(&mut reader, 7, &instance, id)?;
+        Ok(reader.1)
+    });
+    let plans = plans.unwrap();
+    assert!(plans.len() >= 8);
+    for plan in &plans {
+        let is_read_whole = plan.starts_with("SCAN task") && !plan.contains("task_open");
+        assert!(!is_read_whole && !plan.contains("TEMP"), "{plans:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_opened_again_is_found_by_its_number_and_holds_its_instance() {
+    let (_folder, ledger) = fresh();
+    let id = submit(&ledger, sample(1), 10).await.unwrap();
+    let claimed = ledger.write(|tx| claim_tasks(tx, Millis(10), Millis(30), 9)).await.unwrap();
+    let journal: &dyn Journal<World> = &ledger;
+    let stuck = End::Stuck { code: "c".into(), message: "m".into() };
+    journal.append(claimed[0].claim, record("a", Some(stuck)), vec![]).await.unwrap();
+    let before = ledger.read(|r| task_and_flow(r, id)).unwrap().unwrap();
+    assert!(before.1.is_stuck && before.0.result == TaskResult::Failed);
+    let since = ledger.read(accepted).unwrap();
+    assert_eq!(ledger.read(|r| accepted_since(r, 7, since)).unwrap(), []);
+
+    let cursor = before.1.cursor.clone();
+    let reopen = |cursor: Cursor| ledger.write(move |tx| reopen_task(tx, id, "{\"a\":2}", &cursor));
+    assert_eq!(reopen(cursor.clone()).await.unwrap(), Some(2));
+    assert!(reopen(cursor).await.is_err_and(|error| error.is_taken()), "it has its instance already");
+    let found = ledger.read(|r| accepted_since(r, 7, since)).unwrap();
+    let (task, flow) = &found[0];
+    assert_eq!((task.id, task.result, task.ended_at, task.progress), (id, TaskResult::Waiting, None, 0.0));
+    assert_eq!((task.started_at, task.message.as_str()), (before.0.started_at, ""));
+    assert_eq!((flow.attempt, flow.is_stuck, flow.is_cancelled), (2, false, false));
+    assert_eq!(ledger.read(|r| holder(r, &sample(1).id)).unwrap(), Some(id));
+    assert_eq!(ledger.read(accepted).unwrap(), Accepted { reopened: 1, ..since });
+}
+
+#[tokio::test]
+async fn a_commit_is_told_to_whoever_asked_before_it() {
+    let (_folder, ledger) = fresh();
+    let changed = ledger.changed();
+    let version = ledger.version();
+    ledger.write(|tx| set_meta_text(tx, "a", "b")).await.unwrap();
+    changed.await;
+    assert_ne!(ledger.version(), version);
 }

@@ -7,11 +7,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use control::{ActionEntry, Call, Caller, Fault, FlowCx, RateLimits};
+use control::{ActionEntry, Answered, Call, Caller, Fault, FlowCx, RateLimits};
+use flow::{Clock, SystemClock};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use model::{ApiError, code};
+use tokio::sync::watch;
 
+use crate::events;
 use crate::wire::{self, Catalogue, Key, Keys, Reply, Rules, Target, Verified};
 
 /// What requests are answered from.
@@ -24,6 +27,8 @@ pub(crate) struct Api {
     pub keys: RootKeys,
     /// How many a second.
     pub rate_limits: RateLimits,
+    /// True once the server is to end: answers that go on end then.
+    pub draining: watch::Receiver<bool>,
 }
 
 /// The root key pair, which is all there is.
@@ -43,11 +48,18 @@ impl Keys for RootKeys {
 /// Actions of the reference that are not built yet, as `product:version:action`.
 const UNBUILT: &str = include_str!("../../../api/unimplemented.txt");
 
+/// The products that have actions. The service itself is called as the first one is.
+pub(crate) const PRODUCTS: &[&str] = &[control::OPENCRS.product, control::REDIS.product, control::REGION.product];
+
 struct Actions;
 
 impl Catalogue for Actions {
     fn products(&self) -> &[&'static str] {
-        &["redis", "region"]
+        PRODUCTS
+    }
+
+    fn own_name(&self) -> &'static str {
+        control::OPENCRS.product
     }
 
     fn has_version(&self, product: &str, version: &str) -> bool {
@@ -76,7 +88,8 @@ pub(crate) async fn handle(State(api): State<Arc<Api>>, request: axum::extract::
         return Reply::of(&request).failure(&broken_off(), &request_id).map(Body::from);
     };
     let request = wire::Request { method: &head.method, target, headers: &head.headers, body: &body };
-    let verified = match wire::verify(&request, api.cx.clock.now(), &api.rules, &api.keys) {
+    // The host's clock, whatever the service's own shows: clients sign by theirs.
+    let verified = match wire::verify(&request, SystemClock.now(), &api.rules, &api.keys) {
         Ok(verified) => verified,
         Err(refusal) => return refusal.reply.failure(&refusal.error, &request_id).map(Body::from),
     };
@@ -84,10 +97,12 @@ pub(crate) async fn handle(State(api): State<Arc<Api>>, request: axum::extract::
     // A panic is the answer to one request, and of no other.
     let answered = AssertUnwindSafe(answer(&api, verified)).catch_unwind().await;
     match answered.unwrap_or_else(|_| Err(panicked())) {
-        Ok(fields) => reply.success(&fields, &request_id),
-        Err(error) => reply.failure(&error, &request_id),
+        Ok(Answered::Fields(fields)) => reply.success(&fields, &request_id).map(Body::from),
+        Ok(Answered::Events(events)) => {
+            reply.stream(events::body(events, api.draining.clone()), &request_id).map(Body::from_stream)
+        }
+        Err(error) => reply.failure(&error, &request_id).map(Body::from),
     }
-    .map(Body::from)
 }
 
 /// Reads a body up to what can be judged by its length. More is read on and thrown away, so that the client hears the
@@ -107,7 +122,7 @@ async fn read_body(mut body: Body) -> Option<Bytes> {
     Some(kept.freeze())
 }
 
-async fn answer(api: &Api, verified: Verified) -> Result<Arc<str>, ApiError> {
+async fn answer(api: &Api, verified: Verified) -> Result<Answered, ApiError> {
     let Target { product, version, action } = verified.resolve(&Actions)?;
     let settings = &api.cx.settings;
     let entry = built(product, &version, &action);

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use control::Dev;
 use runtime::process::end_all;
 
 use crate::config::Config;
@@ -36,7 +37,7 @@ pub fn run(config: &Config, crash_at: Option<&str>) -> anyhow::Result<()> {
     let greet = |addr, _: &_, _| lines_to_paste(&settings, addr, &keys, &what, "Everything is gone when this ends.");
     let served = on_tokio(async {
         let stop = stop_signal()?;
-        serve(config, &data, crash_at, greet, stop).await
+        serve(config, &data, crash_at, Some(Dev::default()), greet, stop).await
     });
     // Only now does nothing of this process start nodes any more. The end of its input is what the reaper waits for.
     drop(data);

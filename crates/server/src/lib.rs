@@ -6,6 +6,7 @@ mod config;
 mod crash;
 mod data_folder;
 mod dev;
+mod events;
 mod gateway_process;
 mod listener;
 mod prices;

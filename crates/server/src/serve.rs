@@ -10,7 +10,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get};
-use control::{Answers, FlowCx, Random, RateLimits, RedisNodes, Roles, Sealer, Settings, Wake, keepers};
+use control::{Answers, Dev, FlowCx, Random, RateLimits, RedisNodes, Roles, Sealer, Settings, Wake, keepers};
 use flow::harness::{NoProbe, Probe};
 use flow::{Clock, SystemClock};
 use ledger::Ledger;
@@ -19,8 +19,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
-use crate::api::{Api, RootKeys, handle};
+use crate::api::{Api, PRODUCTS, RootKeys, handle};
 use crate::config::Config;
 use crate::crash::CrashPoint;
 use crate::data_folder::{DataFolder, ROOT_KEY, RootKey};
@@ -41,7 +42,7 @@ pub fn run(config: &Config, crash_at: Option<&str>) -> anyhow::Result<()> {
     let greet = |addr, key: &RootKey, is_new| greeting(data.path(), &settings, addr, key, is_new);
     on_tokio(async {
         let stop = stop_signal()?;
-        serve(config, &data, crash_at, greet, stop).await
+        serve(config, &data, crash_at, None, greet, stop).await
     })?;
     say(&format!(
         "The server has ended. Gateway, instances and connections live on; `opencrs stop --data {}` ends them too.",
@@ -66,11 +67,12 @@ pub fn on_tokio<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
     runtime.context("start the runtime")?.block_on(work)
 }
 
-/// Serves until `stop` resolves. `greet` makes what is said once it serves.
+/// Serves until `stop` resolves. `dev` is given where the service is for tests; `greet` makes what is said once it serves.
 pub(crate) async fn serve(
     config: &Config,
     data: &DataFolder,
     crash_at: Option<&str>,
+    dev: Option<Dev>,
     greet: impl FnOnce(SocketAddr, &RootKey, bool) -> String,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
@@ -98,7 +100,7 @@ pub(crate) async fn serve(
         runtime: runtime.clone(),
         nodes: Arc::new(RedisNodes),
         gateway: gateway.clone(),
-        clock: Arc::new(SystemClock),
+        clock: dev.as_ref().map_or_else(|| Arc::new(SystemClock) as Arc<dyn Clock>, |dev| dev.clock.clone()),
         random,
         sealer,
         settings: settings.clone(),
@@ -106,20 +108,23 @@ pub(crate) async fn serve(
         is_bindable: |addr| std::net::TcpListener::bind(addr).is_ok(),
         wake: Wake::default(),
         answers: Answers::default(),
+        dev,
         roles: Roles::default(),
     });
+    let (drain, draining) = watch::channel(false);
     let api = Arc::new(Api {
         cx: cx.clone(),
         rules: rules(config, &settings),
         keys: RootKeys { secret_id: root.id.clone(), key: Arc::new(wire::Key::new(root.key.clone())) },
         rate_limits: RateLimits::default(),
+        draining,
     });
     let keeping_gateway = tokio::spawn(gateway.keep());
     let rotating = tokio::spawn(rotate_logs(runtime));
     let keepers = keepers::start(cx, probe);
 
     say(&greet(addr, &root, is_new));
-    let served = answer_requests(listener, api, stop).await;
+    let served = answer_requests(listener, api, drain, stop).await;
     drop(keepers);
     keeping_gateway.abort();
     rotating.abort();
@@ -153,7 +158,7 @@ fn pool_offset(ledger: &Ledger) -> anyhow::Result<u64> {
 }
 
 fn rules(config: &Config, settings: &Settings) -> wire::Rules {
-    let mut host_aliases = wire::official_hosts(&["redis", "region"], &settings.region.name);
+    let mut host_aliases = wire::official_hosts(PRODUCTS, &settings.region.name);
     host_aliases.extend(config.host_aliases());
     wire::Rules { host_aliases, unsigned_actions: &[] }
 }
@@ -170,6 +175,7 @@ async fn rotate_logs(runtime: Arc<LocalRuntime>) {
 async fn answer_requests(
     listener: TcpListener,
     api: Arc<Api>,
+    drain: watch::Sender<bool>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let router = Router::new()
@@ -180,8 +186,9 @@ async fn answer_requests(
         .fallback(handle)
         .with_state(api);
     let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(ApiListener(listener), router).with_graceful_shutdown(async {
+    let serving = axum::serve(ApiListener(listener), router).with_graceful_shutdown(async move {
         stop.await;
+        drain.send_replace(true);
         // Nobody listens any more only where serving has failed.
         let _ = stopping.send(());
     });

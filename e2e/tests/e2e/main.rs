@@ -8,4 +8,5 @@ mod limits;
 mod lives;
 mod machines;
 mod refusals;
+mod steering;
 mod tasks;

@@ -71,19 +71,28 @@ pub(super) fn the_table_of_actions_is_fresh(repo: &Repo) -> Result<Vec<String>> 
     Ok(if is_fresh { Vec::new() } else { vec![format!("{TABLE} is old: run `cargo xtask codegen`")] })
 }
 
-/// Every action of the reference, and whether the binary offers it, as Markdown.
+/// Every action of the reference, and whether the binary offers it, as Markdown; then what the binary offers beyond that.
 pub(super) fn table_of_actions(repo: &Repo) -> Result<String> {
-    let built = actions(&read_json(repo, CATALOGUE)?);
+    let (reference, catalogue) = (read_json(repo, REFERENCE)?, read_json(repo, CATALOGUE)?);
+    let built = actions(&catalogue);
     let mut text = "# Actions\n\nWritten by `cargo xtask codegen`. What does not work yet answers \
                     `UnsupportedOperation`.\n"
         .to_owned();
-    for (product, wanted) in read_json(repo, REFERENCE)? {
+    for (product, wanted) in &reference {
         let names: Vec<_> = wanted["actions"].as_object().into_iter().flat_map(Map::keys).collect();
         let works = |name: &str| built.contains(&format!("{product}:{name}"));
         let count = names.iter().filter(|name| works(name)).count();
         text += &format!("\n## {product}\n\n{count} of {} work.\n\n| action | works |\n|---|---|\n", names.len());
         for name in names {
             text += &format!("| {name} | {} |\n", if works(name) { "yes" } else { "not yet" });
+        }
+    }
+    for (product, offered) in catalogue.iter().filter(|(product, _)| !reference.contains_key(*product)) {
+        text += &format!("\n## {product}\n\nBeyond that interface, by the same door, signatures and tools.\n\n");
+        text += "| action | parameters |\n|---|---|\n";
+        for (name, action) in offered["actions"].as_object().into_iter().flatten() {
+            let parameters: Vec<_> = action["request"].as_object().into_iter().flat_map(Map::keys).cloned().collect();
+            text += &format!("| {name} | {} |\n", parameters.join(", "));
         }
     }
     Ok(text)

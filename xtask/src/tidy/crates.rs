@@ -102,16 +102,17 @@ pub(super) fn tables_of_contents_are_sorted(repo: &Repo) -> Result<Vec<String>> 
 /// What a line of a table of contents lists: `mod name;`, or the last part of `entry::<path::Name>(),`.
 fn listed_name(line: &str) -> Option<&str> {
     let line = line.trim();
-    if let Some(entry) = line.strip_prefix("entry::<") {
+    if let Some(entry) = line.strip_prefix("entry::<").or(line.strip_prefix("stream_entry::<")) {
         return entry.split_once('>')?.0.rsplit("::").next();
     }
     let (visibility, name) = line.strip_suffix(';')?.split_once("mod ")?;
     (visibility.is_empty() || visibility.starts_with("pub")).then_some(name)
 }
 
-/// `Name` of `impl Action for Name {`.
+/// `Name` of `impl Action for Name {`, or of one that answers a stream.
 fn action_name(line: &str) -> Option<&str> {
-    line.strip_prefix("impl Action for ")?.split([' ', '<']).next()
+    let rest = line.strip_prefix("impl Action for ").or(line.strip_prefix("impl StreamAction for "));
+    rest?.split([' ', '<']).next()
 }
 
 fn snake_case(name: &str) -> String {
@@ -162,6 +163,7 @@ mod tests {
     #[test]
     fn lines_of_tables_of_contents_are_read() {
         assert_eq!(listed_name("    entry::<lifecycle::clear_instance::ClearInstance>(),"), Some("ClearInstance"));
+        assert_eq!(listed_name("    stream_entry::<steering::watch_tasks::WatchTasks>(),"), Some("WatchTasks"));
         assert_eq!(listed_name("pub(crate) mod tasks;"), Some("tasks"));
         assert_eq!(listed_name("// mod tasks;"), None);
         assert_eq!(listed_name("}"), None);
@@ -171,5 +173,6 @@ mod tests {
     fn the_file_of_an_action_has_its_name() {
         let check = |line, file: &str| assert_eq!(action_name(line).map(snake_case).as_deref(), Some(file));
         check("impl Action for ModfiyInstancePassword {", "modfiy_instance_password");
+        check("impl StreamAction for WatchTasks {", "watch_tasks");
     }
 }

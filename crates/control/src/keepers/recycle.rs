@@ -23,7 +23,10 @@ pub(super) async fn keep(cx: Arc<FlowCx>) {
         if let Err(error) = delete_expired(&cx).await {
             tracing::warn!(%error, "the recycle bin can't be emptied now");
         }
-        cx.clock.sleep(LOOK_EVERY).await;
+        tokio::select! {
+            () = cx.wake.recycle.notified() => {}
+            () = cx.clock.sleep(LOOK_EVERY) => {}
+        }
     }
 }
 

@@ -1,22 +1,24 @@
 //! A service on a simulated host: a real ledger, a simulated runtime, nodes and gateway.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flow::harness::{NoProbe, Probe};
-use flow::{Clock, End, Stopped, SystemClock, drive};
+use flow::{AdvancedClock, Clock, End, Stopped, SystemClock, drive};
 use futures_util::future::BoxFuture;
 use ledger::Ledger;
-use model::{ApiError, GatewayReport, InstanceId, Millis, NodeId, RoutingTable};
+use model::{ApiError, GatewayReport, InstanceId, Millis, NodeId, RoutingTable, TaskId};
 use runtime::{SimRuntime, SimWorld};
 use serde_json::{Value, json};
 
 use crate::access::Caller;
-use crate::action::{Call, Language};
+use crate::action::{Answered, Call, Events, Language};
 use crate::actions::ACTIONS;
 use crate::answers::Answers;
 use crate::cx::{FlowCx, Gateway, Wake};
+use crate::dev::Dev;
 use crate::errors::Fault;
 use crate::fleet::Roles;
 use crate::flows::FLOWS;
@@ -59,10 +61,39 @@ impl Gateway for SimGateway {
     }
 }
 
+/// The clock of `opencrs dev`, of which a test can also say that time has passed.
+#[derive(Default)]
+pub(super) struct SiteClock {
+    advanced: Arc<AdvancedClock>,
+    skipped: AtomicU64,
+}
+
+impl SiteClock {
+    /// Deadlines come so much sooner.
+    pub(super) fn skip(&self, span: Duration) {
+        self.skipped.fetch_add(span.as_secs(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for SiteClock {
+    fn now(&self) -> Millis {
+        self.advanced.now()
+    }
+
+    fn passed(&self) -> Duration {
+        SystemClock.passed() + Duration::from_secs(self.skipped.load(Ordering::SeqCst))
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
+        SystemClock.sleep(span)
+    }
+}
+
 pub(super) struct Site {
     pub(super) cx: Arc<FlowCx>,
     pub(super) world: SimWorld,
     pub(super) gateway: Arc<SimGateway>,
+    pub(super) clock: Arc<SiteClock>,
     _folder: tempfile::TempDir,
 }
 
@@ -75,12 +106,13 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let world = SimWorld::new();
         let gateway = Arc::new(SimGateway::default());
+        let clock = Arc::new(SiteClock::default());
         let cx = FlowCx {
             ledger: Ledger::sqlite(&folder.path().join("ledger.db")).unwrap(),
             runtime: Arc::new(SimRuntime::new(world.clone())),
             nodes: Arc::new(SimNodes(world.clone())),
             gateway: gateway.clone(),
-            clock: Arc::new(SystemClock),
+            clock: clock.clone(),
             random: Random::seeded(7),
             sealer: Sealer::new(&[7; 32]),
             settings: Arc::new(settings),
@@ -88,26 +120,44 @@ impl Site {
             is_bindable: |_: SocketAddr| true,
             wake: Wake::default(),
             answers: Answers::default(),
+            dev: Some(Dev { clock: clock.advanced.clone(), ..Dev::default() }),
             roles: Roles::default(),
         };
-        Site { cx: Arc::new(cx), world, gateway, _folder: folder }
+        Site { cx: Arc::new(cx), world, gateway, clock, _folder: folder }
     }
 
     /// Calls an action as the owner.
     pub(super) async fn call(&self, action: &str, params: Value) -> Result<Value, ApiError> {
-        self.call_at(action, params, SystemClock.now()).await
+        self.call_at(action, params, self.clock.now()).await
     }
 
     pub(super) async fn call_at(&self, action: &str, params: Value, now: Millis) -> Result<Value, ApiError> {
+        match self.answer(action, params, 100_000_000_001, now).await? {
+            Answered::Fields(text) => Ok(serde_json::from_str(&text).unwrap()),
+            Answered::Events(_) => panic!("{action} answers events"),
+        }
+    }
+
+    /// Calls an action that answers events, as the owner.
+    pub(super) async fn watch(&self, action: &str, params: Value) -> Result<Events, ApiError> {
+        match self.answer(action, params, 100_000_000_001, self.clock.now()).await? {
+            Answered::Fields(_) => panic!("{action} answers no events"),
+            Answered::Events(events) => Ok(events),
+        }
+    }
+
+    pub(super) async fn answer(
+        &self,
+        action: &str,
+        params: Value,
+        account: i64,
+        now: Millis,
+    ) -> Result<Answered, ApiError> {
         let entry = ACTIONS.iter().find(|entry| entry.name == action).expect("the action is built");
-        let call = Call {
-            cx: self.cx.clone(),
-            caller: Caller { account: 100_000_000_001, uin: "100000000001".into() },
-            language: Language::En,
-            now,
-        };
+        let caller = Caller { account, uin: account.to_string() };
+        let call = Call { cx: self.cx.clone(), caller, language: Language::En, now };
         match entry.call(&call, &Params::Json(params.to_string().into())).await {
-            Ok(text) => Ok(serde_json::from_str(&text).unwrap()),
+            Ok(answered) => Ok(answered),
             Err(Fault::Api(error)) => Err(error),
             Err(Fault::Ledger(error)) => panic!("{error}"),
         }
@@ -117,7 +167,7 @@ impl Site {
     pub(super) async fn settle(&self, probe: &dyn Probe) -> Vec<End> {
         let mut ends = Vec::new();
         loop {
-            let now = SystemClock.now();
+            let now = self.clock.now();
             let claimed = self.cx.ledger.write(move |tx| -> ledger::Result<_> {
                 ledger::end_leases(tx)?;
                 ledger::claim_tasks(tx, now, now + ledger::LEASE, 100)
@@ -175,6 +225,17 @@ impl Site {
     pub(super) async fn run(&self, action: &str, id: &InstanceId) {
         self.call(action, json!({"InstanceId": id.as_str()})).await.unwrap();
         assert_eq!(self.settle(&NoProbe).await, [End::Done]);
+    }
+
+    /// Whether the ledger wants this password of the instance.
+    pub(super) fn has_password(&self, id: &InstanceId, password: &str) -> bool {
+        let instance = self.cx.ledger.read(|reader| ledger::instance(reader, id)).unwrap().unwrap();
+        crate::flows::set_access::is_password(&self.cx, &instance, &model::Secret::new(password)).unwrap()
+    }
+
+    /// The task that was accepted last.
+    pub(super) fn last_task(&self) -> TaskId {
+        self.cx.ledger.read(ledger::accepted).unwrap().task
     }
 
     /// The instance's status; `None` where it is gone.

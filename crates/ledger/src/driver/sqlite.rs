@@ -8,6 +8,8 @@ use std::thread::JoinHandle;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::{Error, Reader, Result, Row, Tx, Value};
 
@@ -22,10 +24,24 @@ pub(crate) trait Job: Send {
     fn finish(self: Box<Self>, committed: Result<()>);
 }
 
+/// The commits so far, and word of the next one.
+#[derive(Default)]
+struct Commits {
+    count: AtomicU64,
+    happened: Notify,
+}
+
+impl Commits {
+    fn count_one(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.happened.notify_waiters();
+    }
+}
+
 pub(crate) struct Sqlite {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
-    commits: Arc<AtomicU64>,
+    commits: Arc<Commits>,
     readers: Vec<Mutex<Connection>>,
 }
 
@@ -41,7 +57,7 @@ impl Sqlite {
         let count = std::thread::available_parallelism().map_or(2, usize::from) + 1;
         let readers = (0..count).map(|_| open_reader(file)).collect::<Result<Vec<_>>>()?;
         let (jobs, inbox) = mpsc::channel();
-        let commits = Arc::new(AtomicU64::new(0));
+        let commits = Arc::new(Commits::default());
         let counted = commits.clone();
         let writer = std::thread::Builder::new()
             .name("ledger".into())
@@ -52,7 +68,12 @@ impl Sqlite {
 
     /// Counts commits; it has counted one before anybody is told of it.
     pub(crate) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::SeqCst)
+        self.commits.count.load(Ordering::SeqCst)
+    }
+
+    /// Resolves at the next commit after it was called.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.commits.happened.notified()
     }
 
     pub(crate) fn submit(&self, job: Box<dyn Job>) {
@@ -125,7 +146,7 @@ fn settle(connection: &Connection) -> Result<()> {
 }
 
 /// The writer's life: takes what has come in, runs it in one transaction, commits, answers.
-fn write_all(mut connection: Connection, inbox: mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+fn write_all(mut connection: Connection, inbox: mpsc::Receiver<Box<dyn Job>>, commits: &Commits) {
     while let Ok(first) = inbox.recv() {
         let mut batch = vec![first];
         batch.extend(inbox.try_iter().take(BATCH - 1));
@@ -133,10 +154,10 @@ fn write_all(mut connection: Connection, inbox: mpsc::Receiver<Box<dyn Job>>, co
     }
 }
 
-fn write_batch(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, commits: &AtomicU64) {
+fn write_batch(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, commits: &Commits) {
     let outcome = run_batch(connection, &mut batch);
     // Whatever came of it: who counts on a count that has not changed must not be wrong.
-    commits.fetch_add(1, Ordering::SeqCst);
+    commits.count_one();
     match outcome {
         Ok(()) => {
             for job in batch {
@@ -264,7 +285,7 @@ mod tests {
             Box::new(Insert("huge", 10_000_000, answers.clone())),
             Box::new(Insert("little", 10, answers)),
         ];
-        write_batch(&mut connection, batch, &AtomicU64::new(0));
+        write_batch(&mut connection, batch, &Commits::default());
         assert_eq!(
             answered.try_iter().filter(|(name, _)| *name != "huge").collect::<Vec<_>>(),
             [("small", true), ("little", true)]

@@ -7,6 +7,9 @@ pub trait Catalogue {
     /// The names of all products, as the first label of an endpoint spells them.
     fn products(&self) -> &[&'static str];
 
+    /// The product that is called as the service itself is. An endpoint may have that name and be for all products.
+    fn own_name(&self) -> &'static str;
+
     /// Whether the product has that version.
     fn has_version(&self, product: &str, version: &str) -> bool;
 
@@ -41,9 +44,11 @@ impl Verified {
         let named: Vec<&'static str> = self.named_products(catalogue.products());
         let product = match named.as_slice() {
             [first, ..] => {
-                // One endpoint for several products is named after one of them.
+                // One endpoint for several products is named after one of them, or as the service itself.
                 let fitting = named.iter().copied().find(has_action).or(named.iter().copied().find(has_version));
-                fitting.unwrap_or(first)
+                let of_service = *first == catalogue.own_name();
+                let other = || self.only_product(catalogue, &action).ok().filter(|_| of_service);
+                fitting.or_else(other).unwrap_or(first)
             }
             [] => self.only_product(catalogue, &action)?,
         };
@@ -113,7 +118,8 @@ mod tests {
 
     struct Fixture;
 
-    const ACTIONS: [(&str, &str, &str); 6] = [
+    const ACTIONS: [(&str, &str, &str); 7] = [
+        ("opencrs", "2026-11-24", "CancelTask"),
         ("redis", "2018-04-12", "DescribeTaskList"),
         ("region", "2022-06-27", "DescribeZones"),
         ("sts", "2018-08-13", "GetCallerIdentity"),
@@ -124,7 +130,10 @@ mod tests {
 
     impl Catalogue for Fixture {
         fn products(&self) -> &[&'static str] {
-            &["redis", "region", "sts", "tag"]
+            &["opencrs", "redis", "region", "sts", "tag"]
+        }
+        fn own_name(&self) -> &'static str {
+            "opencrs"
         }
         fn has_version(&self, product: &str, version: &str) -> bool {
             ACTIONS.iter().any(|row| (row.0, row.1) == (product, version))
@@ -167,6 +176,11 @@ mod tests {
         check("localhost:80", None, "2018-08-13", "GetCallerIdentity", "sts");
         check("tag.example.com", Some("tag"), "2018-08-13", "Shared", "tag");
         check("redis.example.com", Some("region"), "2022-06-27", "DescribeZones", "region");
+        check("127.0.0.1:80", Some("opencrs"), "2026-11-24", "CancelTask", "opencrs");
+        check("redis.example.com", Some("opencrs"), "2026-11-24", "CancelTask", "opencrs");
+        check("opencrs.example.com", Some("opencrs"), "2018-04-12", "DescribeTaskList", "redis");
+        check("opencrs.example.com", None, "2022-06-27", "DescribeZones", "region");
+        check("opencrs.example.com", Some("redis"), "2026-11-24", "CancelTask", "opencrs");
     }
 
     #[test]
@@ -183,6 +197,9 @@ mod tests {
         };
         check("redis.a", Some("redis"), "2099-01-01", "DescribeTaskList", "NoSuchVersion");
         check("redis.a", Some("redis"), "2018-04-12", "Describe", "InvalidAction");
+        check("redis.a", Some("redis"), "2022-06-27", "DescribeZones", "NoSuchVersion");
+        check("opencrs.a", Some("opencrs"), "2018-04-12", "Describe", "InvalidAction");
+        check("opencrs.a", Some("opencrs"), "2099-01-01", "CancelTask", "NoSuchVersion");
         check("redis.a", Some("redis"), "2018-04-12", "describetasklist", "InvalidAction");
         check("127.0.0.1:80", Some("127"), "2018-04-12", "Describe", "InvalidAction");
         check("127.0.0.1:80", None, "2018-04-12", "\u{e9}", "InvalidAction");

@@ -1,15 +1,15 @@
 use bytes::Bytes;
 use control::Language;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response};
 use model::ApiError;
 use serde_json::json;
 
 use super::Request;
 
-/// How a request wants to be answered. Its two functions make every answer of the service: status 200, because
-/// clients lose the code of an error that has another one, and exactly `application/json`, because with a charset
-/// behind it some take an error for a success.
+/// How a request wants to be answered. Its functions make every answer of the service: status 200, because clients lose
+/// the code of an error that has another one, and exactly `application/json`, because with a charset behind it some take
+/// an error for a success; or exactly `text/event-stream`, by which they know that the answer goes on.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     /// The language of an error's message.
@@ -48,16 +48,28 @@ impl Reply {
         self.respond(body.to_string(), request_id)
     }
 
+    /// An answer that goes on. The id is in a header alone.
+    pub fn stream<B>(&self, body: B, request_id: &str) -> Response<B> {
+        let mut response = self.with_headers(body, "text/event-stream", request_id);
+        // Nothing between here and the client is to keep it.
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response
+    }
+
     fn respond(&self, body: String, request_id: &str) -> Response<Bytes> {
+        self.with_headers(Bytes::from(body), "application/json", request_id)
+    }
+
+    fn with_headers<B>(&self, body: B, content_type: &'static str, request_id: &str) -> Response<B> {
         let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Ok(id) = HeaderValue::from_str(request_id) {
             headers.insert("x-tc-requestid", id);
         }
         if let Some(id) = &self.trace_id {
             headers.insert("x-tc-traceid", id.clone());
         }
-        let mut response = Response::new(Bytes::from(body));
+        let mut response = Response::new(body);
         *response.headers_mut() = headers;
         response
     }
@@ -119,5 +131,14 @@ mod tests {
                 [("content-type", "application/json"), ("x-tc-requestid", ID), ("x-tc-traceid", "trace")]
             );
         }
+        let stream = reply.stream((), ID);
+        assert_eq!(
+            (stream.status().as_u16(), &stream.headers()["content-type"]),
+            (200, &"text/event-stream".parse().unwrap())
+        );
+        assert_eq!(
+            (&stream.headers()["x-tc-requestid"], &stream.headers()["x-tc-traceid"]),
+            (&ID.parse().unwrap(), &"trace".parse().unwrap())
+        );
     }
 }

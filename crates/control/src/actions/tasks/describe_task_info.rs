@@ -1,12 +1,12 @@
 //! Tells how one task gets on.
 
-use model::{ApiError, TaskId, TaskResult, TaskType, code};
+use model::{TaskId, TaskResult, TaskType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, Language};
-use crate::errors::Answer;
+use crate::errors::{Answer, no_such_task};
 use crate::when;
 
 /// Which task.
@@ -49,12 +49,7 @@ impl Action for DescribeTaskInfo {
             Err(_) => None,
         };
         let Some(task) = found.filter(|task| task.account == call.caller.account) else {
-            return Err(ApiError::new(
-                code::InvalidParameterInvalidParameter,
-                format!("The parameter `TaskId` names no task of this account: {}.", request.task_id),
-                format!("参数 `TaskId` 对应的任务不存在：{}。", request.task_id),
-            )
-            .into());
+            return Err(no_such_task("TaskId", request.task_id));
         };
         Ok(Response {
             status: match task.result {

@@ -14,16 +14,22 @@ alter table node add column stream_epoch integer not null default 0;
 update node set type = (select type from instance where id = instance),
     version = (select version from instance where id = instance);
 
--- Tasks can be cancelled and tried again. `size` is the instance's memory with all its nodes, in MiB: tasks of the same
--- type and size take about as long.
+-- Tasks can be cancelled and tried again, from where they are stuck or from the beginning. `size` is the instance's memory
+-- with all its nodes, in MiB: tasks of the same type and size take about as long. `reopened` numbers all tries but first
+-- ones: whoever watches tasks finds those that came since by it. One that does not hold its instance only looks on.
 alter table task add column attempt integer not null default 1;
 alter table task add column cancel_asked integer not null default 0;
 alter table task add column parked integer not null default 0;
+alter table task add column stuck integer not null default 0;
+alter table task add column reopened integer not null default 0;
+alter table task add column holds integer not null default 1;
 alter table task add column first_state text not null default '';
 alter table task add column size integer not null default 0;
 alter table step add column attempt integer not null default 1;
 update task set first_state = state where result < 2;
 create index task_by_type on task (type, size, ended_at) where result = 2;
+create index task_by_reopened on task (reopened) where reopened > 0;
+create index task_by_type_alone on task (type, ended_at) where result = 2;
 
 -- A task that has let its instance go until its moment has come.
 create table pending (
