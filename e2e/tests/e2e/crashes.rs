@@ -298,7 +298,6 @@ fn boundaries() -> Vec<(&'static Trial, String)> {
         return all;
     }
     let seed = std::env::var("OPENCRS_E2E_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(3);
-    eprintln!("a third of the {} boundaries, by OPENCRS_E2E_SEED={seed}", all.len());
     let mut random = StdRng::seed_from_u64(seed);
     // At least one of each flow.
     let mut seen = std::collections::HashSet::new();
@@ -326,7 +325,6 @@ fn every_flow_ends_well_though_the_server_dies_at_each_of_its_steps() {
         let last = client.done("DescribeTaskList", json!({ "Limit": 1 }))["Tasks"][0].take();
         assert_eq!((&last["InstanceName"], &last["Result"]), (&json!(name), &json!(2)), "{point}: {last}");
         let row = find(&mut client, &name).unwrap_or(Value::Null);
-        eprintln!("{point}");
         (trial.check)(&mut client, &row, instance);
         check_engines(&service, &mut client);
     }
