@@ -104,6 +104,12 @@ pub fn nodes_of(reader: &mut dyn Reader, instance: &InstanceId) -> Result<Vec<No
     reader.rows(&sql, args![instance])?.into_iter().map(read).collect()
 }
 
+/// The nodes of an instance that count, the primary first: not those that join or leave.
+pub fn members_of(reader: &mut dyn Reader, instance: &InstanceId) -> Result<Vec<Node>> {
+    let nodes = nodes_of(reader, instance)?;
+    Ok(nodes.into_iter().filter(|node| !node.joins || node.role == NodeRole::Primary).collect())
+}
+
 /// The node of this id.
 pub fn node(reader: &mut dyn Reader, id: &NodeId) -> Result<Option<Node>> {
     let sql = format!("select {COLUMNS} from node where id = $1");

@@ -61,8 +61,3 @@ fn newcomer(cx: &FlowCx, instance: &Instance, nodes: &[Node], zone: i64, replace
     let (type_id, version) = (instance.type_id, newest_of(instance, nodes));
     Newcomer { node: NodeId::from_random(cx.random.bytes()), replaces, zone, type_id, version }
 }
-
-/// The members among an instance's nodes.
-fn members(nodes: Vec<Node>) -> Vec<Node> {
-    nodes.into_iter().filter(|node| !node.joins).collect()
-}

@@ -1,6 +1,6 @@
 //! Lists the nodes of an instance, and the gateway before them.
 
-use ledger::nodes_of;
+use ledger::members_of;
 use model::NodeRole;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ impl Action for DescribeInstanceNodeInfo {
             return Err(bad_value("Offset", "it must be 0 or more", "不能小于0"));
         };
         let instance = call.instance(&request.instance_id)?;
-        let nodes = call.read(|reader| nodes_of(reader, &instance.id))?;
+        let nodes = call.read(|reader| members_of(reader, &instance.id))?;
         let redis_count = nodes.len() as i64;
         let shown = nodes.into_iter().skip(offset).take(limit).map(|node| RedisNodes {
             node_id: node.id.into(),

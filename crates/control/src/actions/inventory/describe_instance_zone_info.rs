@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ledger::{Instance, Node, nodes_of};
+use ledger::{Instance, Node, members_of};
 use model::NodeRole;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ impl Action for DescribeInstanceZoneInfo {
     async fn call(call: &Call, request: Request) -> Answer<Response> {
         let id = request.instance_id.filter(|id| !id.is_empty()).ok_or_else(|| missing("InstanceId"))?;
         let instance = call.instance(&id)?;
-        let nodes = call.read(|reader| nodes_of(reader, &instance.id))?;
+        let nodes = call.read(|reader| members_of(reader, &instance.id))?;
         let replica_groups = join_all(nodes.iter().map(|node| show(call, &instance, node))).await;
         Ok(Response { total_count: replica_groups.len() as i64, replica_groups })
     }

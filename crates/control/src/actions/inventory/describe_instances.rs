@@ -1,6 +1,6 @@
 //! Lists instances: what clients poll to see a state change. An id that is not there is an empty list, not an error.
 
-use ledger::{Instance, InstanceOrder, Node, Select, Tag, list_instances, nodes_of, tags_of};
+use ledger::{Instance, InstanceOrder, Node, Select, Tag, list_instances, members_of, tags_of};
 use model::{Architecture, BillingMode, InstanceStatus, TypeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,7 +110,7 @@ impl Action for DescribeInstances {
         let (total_count, found) = call.read(|reader| {
             let (count, instances) = list_instances(reader, &filter, order, descending, limit, offset)?;
             let with_parts = instances.into_iter().map(|instance| {
-                let (nodes, tags) = (nodes_of(reader, &instance.id)?, tags_of(reader, &instance.id)?);
+                let (nodes, tags) = (members_of(reader, &instance.id)?, tags_of(reader, &instance.id)?);
                 Ok((instance, nodes, tags))
             });
             Ok((count, with_parts.collect::<ledger::Result<Vec<(Instance, Vec<Node>, Vec<Tag>)>>>()?))

@@ -186,8 +186,7 @@ pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Ta
     let write = |at: Millis| when::write(at, settings.utc_offset_seconds);
     let or_never = |at: Option<Millis>| at.map_or_else(|| when::NEVER.to_owned(), write);
     let type_id = instance.type_id;
-    let nodes = nodes.iter().filter(|node| !node.joins);
-    let runs = nodes.clone().find_map(|node| node.observed_version);
+    let runs = nodes.iter().find_map(|node| node.observed_version);
     let newest = runs.map(|runs| newest_build(&call.cx.runtime.engines(), type_id.engine(), runs));
     let [current_redis_version, upgrade_redis_version] =
         [runs, newest].map(|version| version.map(|version| version.to_string()).unwrap_or_default());
@@ -245,7 +244,7 @@ pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Ta
         monitor_version: "5s",
         client_limit_min: i64::from(crate::spec::MAX_CLIENTS),
         client_limit_max: i64::from(crate::spec::MAX_CLIENTS),
-        node_set: instance.shows_node_set.then(|| nodes.map(|node| show_node(call, node)).collect()),
+        node_set: instance.shows_node_set.then(|| nodes.iter().map(|node| show_node(call, node)).collect()),
         region: settings.region.name.clone(),
         wan_address: String::new(),
         polaris_server: String::new(),

@@ -5,7 +5,7 @@ use model::{NodeId, NodeRole};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{changeable_shape, members, newcomer, newest_of, read_switch};
+use super::{changeable_shape, newcomer, newest_of, read_switch};
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, open_task};
 use crate::actions::lifecycle::create_request::{RedisNodeInfo, read_zone};
@@ -49,7 +49,7 @@ impl Action for ModifyInstanceAvailabilityZones {
         call.write(move |tx| {
             let instance = changeable_shape(tx, caller.account, &request.instance_id)?;
             let waits = read_switch("SwitchOption", request.switch_option, 1, 2)?;
-            let nodes = members(ledger::nodes_of(tx.reader(), &instance.id)?);
+            let nodes = ledger::members_of(tx.reader(), &instance.id)?;
             let moves = read_moves(&cx, &instance, &nodes, &request.node_set)?;
             check_memory(&cx, tx, instance.memory_mb.saturating_mul(moves.len() as i64))?;
             let newcomers = moves.into_iter().map(|(node, zone)| newcomer(&cx, &instance, &nodes, zone, Some(node)));

@@ -9,7 +9,7 @@ use model::{ApiError, Millis, NodeId, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{changeable_shape, members, newcomer, read_switch};
+use super::{changeable_shape, newcomer, read_switch};
 use crate::access::{Access, Caller, Resource};
 use crate::action::{Action, Call, open_task};
 use crate::actions::lifecycle::create_request::{self, MOST_REPLICAS, RedisNodeInfo, check_shards, read_zone};
@@ -100,7 +100,7 @@ fn change(
     waits: bool,
     now: Millis,
 ) -> Answer<String> {
-    let nodes = members(ledger::nodes_of(tx.reader(), &instance.id)?);
+    let nodes = ledger::members_of(tx.reader(), &instance.id)?;
     let memory_mb = read_memory(instance, request.mem_size, used)?;
     check_shards("RedisShardNum", request.redis_shard_num.map(|shards| i64::try_from(shards).unwrap_or(i64::MAX)))?;
     let replicas = request.redis_replicas_num.map_or(instance.replicas, |count| i64::try_from(count).unwrap_or(-1));

@@ -4,7 +4,7 @@ use model::{Architecture, TypeId, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{changeable_shape, members, newcomer, newest_of, read_switch};
+use super::{changeable_shape, newcomer, newest_of, read_switch};
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, open_task};
 use crate::actions::lifecycle::create_request::can_run;
@@ -53,7 +53,7 @@ impl Action for UpgradeInstanceVersion {
             if !can_run(&cx, target) {
                 return Err(not_installed(target));
             }
-            let nodes = members(ledger::nodes_of(tx.reader(), &instance.id)?);
+            let nodes = ledger::members_of(tx.reader(), &instance.id)?;
             check_memory(&cx, tx, instance.memory_mb.saturating_mul(nodes.len() as i64))?;
             // No older build takes the data of a newer one of the same engine.
             let same_engine = target.engine() == instance.type_id.engine();

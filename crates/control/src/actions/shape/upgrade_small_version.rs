@@ -5,7 +5,7 @@ use runtime::Engine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{changeable_shape, members, newcomer, read_switch};
+use super::{changeable_shape, newcomer, read_switch};
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, open_task};
 use crate::errors::{Answer, bad_value};
@@ -48,7 +48,7 @@ impl Action for UpgradeSmallVersion {
         call.write(move |tx| {
             let instance = changeable_shape(tx, caller.account, &request.instance_id)?;
             let waits = read_switch("InstanceTypeUpgradeNow", request.instance_type_upgrade_now, 0, 1)?;
-            let nodes = members(ledger::nodes_of(tx.reader(), &instance.id)?);
+            let nodes = ledger::members_of(tx.reader(), &instance.id)?;
             let runs = fleet::primary_of(&nodes).and_then(|node| node.observed_version).unwrap_or(instance.version);
             if EngineVersion::parse(&request.current_redis_version) != Some(runs) {
                 let (en, zh) = (format!("the instance runs {runs}"), format!("实例当前版本为 {runs}"));
