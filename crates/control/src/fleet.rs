@@ -21,7 +21,7 @@ use crate::spec;
 
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
 pub use self::roles::Roles;
-pub(crate) use self::roles::{NEAR, fail_over, hand_over, keep_roles, primary_of, take_over};
+pub(crate) use self::roles::{NEAR, await_stream, fail_over, hand_over, keep_roles, primary_of, take_over};
 
 /// The pause between two looks at a node that is about to be ready.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
@@ -196,14 +196,22 @@ pub(crate) async fn start_nodes(cx: &FlowCx, id: &InstanceId) -> Result<Write, F
     Ok(Up::note(ups))
 }
 
-/// Makes every replica follow the primary, and waits until each has all the data.
+/// Makes every replica follow the primary, and waits until each has all the data, and gets what comes.
 pub(crate) async fn attach_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
-    attach(cx, id, |_| true).await
+    sync_replicas(cx, id).await?;
+    await_stream(cx, id, |_| true, true).await
 }
 
 /// As [`attach_replicas`], for these alone.
 pub(crate) async fn attach_these(cx: &FlowCx, id: &InstanceId, ids: &[NodeId]) -> Result<(), FleetError> {
-    attach(cx, id, |node| ids.contains(&node.id)).await
+    attach(cx, id, |node| ids.contains(&node.id)).await?;
+    await_stream(cx, id, |node| ids.contains(&node.id), true).await
+}
+
+/// As [`attach_replicas`], without waiting for the stream, which may take a second: until it is seen to flow, a primary
+/// that dies comes back itself.
+pub(crate) async fn sync_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    attach(cx, id, |_| true).await
 }
 
 async fn attach(cx: &FlowCx, id: &InstanceId, which: impl Fn(&Node) -> bool) -> Result<(), FleetError> {

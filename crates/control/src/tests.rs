@@ -5,6 +5,7 @@ mod crashes;
 mod disturbing;
 mod maintenance;
 mod orders;
+mod shape;
 mod site;
 mod steering;
 mod stuck;

@@ -55,9 +55,9 @@ pub(crate) fn write_day(at: Millis, utc_offset_seconds: i32) -> String {
     write(at, utc_offset_seconds)[..10].to_owned()
 }
 
-/// Writes the time of day of a moment: `08:00:00`.
+/// Writes the time of day of a moment, in whole minutes: `08:00`.
 pub(crate) fn write_clock(at: Millis, utc_offset_seconds: i32) -> String {
-    write(at, utc_offset_seconds)[11..].to_owned()
+    write(at, utc_offset_seconds)[11..16].to_owned()
 }
 
 /// Writes a minute of the day: `08:00`.
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn days_and_times_of_day_are_in_the_zone_of_the_service() {
         let at = Millis::from_seconds(1_795_486_138);
-        assert_eq!((&*write_day(at, BEIJING), &*write_clock(at, BEIJING)), ("2026-11-24", "10:08:58"));
+        assert_eq!((&*write_day(at, BEIJING), &*write_clock(at, BEIJING)), ("2026-11-24", "10:08"));
         assert_eq!(read_day("2026-11-24", BEIJING), read("2026-11-24 00:00:00", BEIJING));
         for text in ["", "2026-02-30", "2026-11-24 00:00:00", "24.11.2026"] {
             assert_eq!(read_day(text, BEIJING), None, "{text:?}");

@@ -37,15 +37,17 @@ pub struct Node {
     pub observed_up: bool,
     /// The engine that runs it, as it says; `None` before its first start.
     pub observed_version: Option<EngineVersion>,
+    /// The start of a primary whose stream was seen to flow to it.
+    pub observed_stream: Option<(NodeId, Epoch)>,
 }
 
 const COLUMNS: &str = "id, instance, number, shard_group, role, zone, address, port, epoch, runs, observed_epoch, \
-    observed_up, observed_version, joins, type, version";
+    observed_up, observed_version, joins, type, version, stream_of, stream_epoch";
 
 /// Adds a node. Its address is unique.
 pub fn insert_node(tx: &mut dyn Tx, node: &Node) -> Result<()> {
     let sql = format!(
-        "insert into node ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+        "insert into node ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
     );
     tx.exec(
         &sql,
@@ -66,6 +68,8 @@ pub fn insert_node(tx: &mut dyn Tx, node: &Node) -> Result<()> {
             node.joins,
             node.type_id.number(),
             node.version.to_string(),
+            node.observed_stream.as_ref().map(|(primary, _)| primary.to_string()).unwrap_or_default(),
+            node.observed_stream.as_ref().map_or(0, |(_, epoch)| epoch.0),
         ],
     )?;
     Ok(())
@@ -90,6 +94,7 @@ fn read(mut row: Row) -> Result<Node> {
         joins: row.int(13)? != 0,
         type_id: row.numbered(14, TypeId::parse)?,
         version: row.parsed(15, EngineVersion::parse)?,
+        observed_stream: NodeId::parse(&row.text(16)?).zip(Some(Epoch(row.int(17)?))),
     })
 }
 
@@ -224,6 +229,20 @@ pub fn observe(tx: &mut dyn Tx, node: &NodeId, epoch: Epoch, up: bool, version: 
          where id = $1 and epoch = $2",
         args![node, epoch, up, version.map(|version| version.to_string())],
     )?;
+    Ok(())
+}
+
+/// Notes to which nodes of an instance the stream of its primary's present start flows; it flows to no other.
+pub fn observe_streams(
+    tx: &mut dyn Tx,
+    instance: &InstanceId,
+    (primary, epoch): (&NodeId, Epoch),
+    followers: &[NodeId],
+) -> Result<()> {
+    for node in nodes_of(tx.reader(), instance)? {
+        let of = if followers.contains(&node.id) { primary.as_str() } else { "" };
+        tx.exec("update node set stream_of = $2, stream_epoch = $3 where id = $1", args![&node.id, of, epoch])?;
+    }
     Ok(())
 }
 

@@ -57,6 +57,7 @@ pub(crate) async fn place(cx: &FlowCx, id: &InstanceId, newcomers: &[Newcomer]) 
                 observed_epoch: None,
                 observed_up: false,
                 observed_version: None,
+                observed_stream: None,
             };
             ledger::insert_node(tx, &node)?;
         }

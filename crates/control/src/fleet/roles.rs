@@ -5,7 +5,8 @@
 //!   process is over; the address leads to the node that the ledger names, and the ledger names the successor last.
 //! - Never is a planned successor promoted before it has all that its forerunner acknowledged: a fenced primary takes no
 //!   more, however long the one who fenced it sleeps.
-//! - Never is a replica promoted that joins, that has not had all the data, or that is too far behind.
+//! - Never is a replica promoted that joins, that has not had all the data, or that is too far behind. A first sync that
+//!   is over does not mean yet that the stream flows: for up to a second after it the primary sends nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -232,6 +233,42 @@ async fn arrange(cx: &FlowCx, instance: &Instance, nodes: &[Node]) -> Result<(),
     Ok(())
 }
 
+/// Notes how far a primary is, and to whom its stream flows.
+async fn note(cx: &FlowCx, nodes: &[Node], primary: &Node, seen: &Replication) -> Result<(), FleetError> {
+    let (id, start) = (primary.instance.clone(), (primary.id.clone(), primary.epoch));
+    cx.roles.saw(&id, &start, seen.offset, cx.clock.passed());
+    let flows_to = |node: &Node| seen.followers.contains(&node.addr.0.port());
+    if nodes.iter().all(|node| flows_to(node) == (node.observed_stream.as_ref() == Some(&start))) {
+        return Ok(());
+    }
+    let followers: Vec<NodeId> = nodes.iter().filter(|node| flows_to(node)).map(|node| node.id.clone()).collect();
+    let noted = cx.ledger.write(move |tx| ledger::observe_streams(tx, &id, (&start.0, start.1), &followers));
+    Ok(noted.await?)
+}
+
+/// Waits until the primary's stream flows to these of its members, or to one of them at the least.
+pub(crate) async fn await_stream(
+    cx: &FlowCx,
+    id: &InstanceId,
+    which: impl Fn(&Node) -> bool,
+    to_all: bool,
+) -> Result<(), FleetError> {
+    let mut look = SHORTEST_LOOK;
+    loop {
+        let (instance, nodes) = load(&cx.ledger, id)?;
+        let Some(primary) = primary_of(&nodes) else { return Ok(()) };
+        let seen = cx.nodes.replication(&spec::peer(&cx.sealer, &instance, primary)?).await?;
+        note(cx, &nodes, primary, &seen).await?;
+        let mut awaited = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && which(node));
+        let flows_to = |node: &Node| seen.followers.contains(&node.addr.0.port());
+        if if to_all { awaited.all(flows_to) } else { awaited.any(flows_to) } {
+            return Ok(());
+        }
+        cx.clock.sleep(look).await;
+        look = (look * 2).min(LONGEST_LOOK);
+    }
+}
+
 /// As [`arrange`], where no task has the instance; and notes how far the primary is.
 pub(crate) async fn keep_roles(cx: &FlowCx, id: &InstanceId, with_replicas: bool) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
@@ -239,7 +276,7 @@ pub(crate) async fn keep_roles(cx: &FlowCx, id: &InstanceId, with_replicas: bool
     let peer = spec::peer(&cx.sealer, &instance, primary)?;
     let seen = cx.nodes.replication(&peer).await?;
     if seen.upstream.is_none() {
-        cx.roles.saw(id, &(primary.id.clone(), primary.epoch), seen.offset, cx.clock.passed());
+        note(cx, &nodes, primary, &seen).await?;
         if !with_replicas {
             return Ok(());
         }
@@ -295,7 +332,8 @@ async fn choose_successor<'a>(
     nodes: &'a [Node],
     dead: &Node,
 ) -> Result<Option<(&'a Node, Peer)>, FleetError> {
-    let least = cx.roles.least(&instance.id, &(dead.id.clone(), dead.epoch), cx.clock.passed());
+    let start = (dead.id.clone(), dead.epoch);
+    let least = cx.roles.least(&instance.id, &start, cx.clock.passed());
     let members = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && !node.joins);
     let mut asked: FuturesUnordered<_> = members
         .map(|node| async move {
@@ -311,7 +349,8 @@ async fn choose_successor<'a>(
             answer = asked.next() => {
                 let Some(answer) = answer else { break };
                 let (node, peer, seen) = answer?;
-                let Some(seen) = seen.filter(|seen| can_succeed(seen, dead.addr, least)) else { continue };
+                let received = node.observed_stream.as_ref() == Some(&start);
+                let Some(seen) = seen.filter(|seen| can_succeed(seen, dead.addr, received, least)) else { continue };
                 if best.as_ref().is_none_or(|(_, _, applied)| seen.applied > *applied) {
                     best = Some((node, peer, seen.applied));
                 }
@@ -324,11 +363,15 @@ async fn choose_successor<'a>(
 }
 
 /// Whether a replica may take the place of the primary that was at `dead`, which is known to have been at `least`.
-fn can_succeed(seen: &Replication, dead: NodeAddr, least: i64) -> bool {
+/// `received`: it got that one's stream when that was seen last.
+fn can_succeed(seen: &Replication, dead: NodeAddr, received: bool, least: i64) -> bool {
     let had_all = match seen.upstream {
         // Promoted by a switch that was broken off.
         None => true,
-        Some(upstream) => upstream == dead && (seen.is_synced || seen.lost_for.is_some_and(|lost| lost <= LAG_LIMIT)),
+        Some(upstream) if upstream == dead && received => {
+            seen.is_synced || seen.lost_for.is_some_and(|lost| lost <= LAG_LIMIT)
+        }
+        Some(_) => false,
     };
     had_all && seen.applied >= least
 }
@@ -347,7 +390,8 @@ mod tests {
             let mut seen =
                 Replication { upstream: Some(dead), applied: 100, offset: 100, lost_for, ..Default::default() };
             change(&mut seen);
-            assert_eq!(can_succeed(&seen, dead, 90), can, "{what}");
+            assert_eq!(can_succeed(&seen, dead, true, 90), can, "{what}");
+            assert!(!can_succeed(&seen, dead, false, 90) || seen.upstream.is_none(), "the stream never flowed");
         };
         check(&|_| {}, true, "lost a second ago");
         check(&|seen| (seen.is_synced, seen.lost_for) = (true, None), true, "has not noticed yet");

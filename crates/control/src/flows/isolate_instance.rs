@@ -2,7 +2,7 @@
 //! Until the end it can be taken back whole.
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
-use ledger::{Instance, set_closed, set_open, set_running, set_status, write};
+use ledger::{Instance, cancel_task, pending, set_closed, set_open, set_running, set_status, write};
 use model::{ApiError, BillingMode, InstanceId, InstanceStatus, Millis, TaskId, code};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -63,6 +63,10 @@ impl Flow for IsolateInstance {
     fn begin(&self) -> Outcome<FlowCx> {
         let id = self.instance.clone();
         Some(write(move |tx| {
+            // A change that waits for its window would have nothing to change any more.
+            if let Some(waiting) = pending(tx.reader(), &id)? {
+                cancel_task(tx, waiting.task)?;
+            }
             set_status(tx, &id, InstanceStatus::Busy)?;
             set_open(tx, &id, false)
         }))

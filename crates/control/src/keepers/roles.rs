@@ -12,9 +12,9 @@ use crate::cx::FlowCx;
 use crate::fleet;
 
 /// How often primaries are asked.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// At every so many of those looks replicas are asked too.
-const REPLICAS_AT: u64 = 5;
+const REPLICAS_AT: u64 = 10;
 /// How many instances are looked at side by side.
 const AT_ONCE: usize = 8;
 /// How long a look may take.

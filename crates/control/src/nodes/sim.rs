@@ -61,7 +61,7 @@ impl Nodes for SimNodes {
     }
 
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>> {
-        Box::pin(async move { self.ask(peer, |world, node| Ok(1_000_000 + 100 * world.keys(node)?.len() as u64)) })
+        Box::pin(async move { self.ask(peer, |world, node| world.used(node)) })
     }
 
     fn replication<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Replication, NodeError>> {

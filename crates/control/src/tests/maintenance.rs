@@ -110,7 +110,7 @@ async fn events_are_listed_newest_first_by_the_days_and_kinds_asked_for() {
         all["RedisInstanceEvents"][1],
         json!({
             "ID": planned, "InstanceId": one.as_str(), "InstanceName": one.as_str(), "Type": "InstanceMigration",
-            "Grade": "Low", "ExecutionDate": "2026-11-24", "StartTime": "23:30:00", "EndTime": "00:30:00",
+            "Grade": "Low", "ExecutionDate": "2026-11-24", "StartTime": "23:30", "EndTime": "00:30",
             "LatestExecutionDate": "2026-12-05", "Status": "Waiting", "TaskEndTime": when::NEVER,
             "EffectInfo": "Connections are reset once.", "InitialExecutionDate": "2026-11-24",
         })
@@ -168,22 +168,22 @@ async fn an_event_is_put_off_and_its_change_waits_for_the_new_time() {
     let (id, event, task) = waiting(&site, "High").await;
     let due = || site.cx.ledger.read(|reader| ledger::pending(reader, &id)).unwrap().unwrap().due_at;
     for (changes, date, start, end) in [
-        (json!({"ExecutionDate": "2026-11-27"}), "2026-11-27", "03:00:00", "04:00:00"),
-        (json!({"StartTime": "23:30"}), "2026-11-27", "23:30:00", "00:30:00"),
-        (json!({"EndTime": "02:30:00"}), "2026-11-27", "23:30:00", "02:30:00"),
+        (json!({"ExecutionDate": "2026-11-27"}), "2026-11-27", "03:00", "04:00"),
+        (json!({"StartTime": "23:30"}), "2026-11-27", "23:30", "00:30"),
+        (json!({"EndTime": "02:30"}), "2026-11-27", "23:30", "02:30"),
         (
             json!({"ExecutionDate": "2026-11-24", "StartTime": "10:00", "EndTime": "10:30"}),
             "2026-11-24",
-            "10:00:00",
-            "10:30:00",
+            "10:00",
+            "10:30",
         ),
-        (json!({"ExecutionDate": "2026-12-05", "StartTime": "04:00:00"}), "2026-12-05", "04:00:00", "04:30:00"),
+        (json!({"ExecutionDate": "2026-12-05", "StartTime": "04:00"}), "2026-12-05", "04:00", "04:30"),
     ] {
         modify(&site, &id, event, changes.clone(), NOW).await.unwrap();
         let shown = events(&site, json!({})).await.unwrap()["RedisInstanceEvents"][0].clone();
         assert_eq!([&shown["ExecutionDate"], &shown["StartTime"], &shown["EndTime"]], [date, start, end], "{changes}");
         assert_eq!((&shown["InitialExecutionDate"], &shown["Status"]), (&json!("2026-11-25"), &json!("Waiting")));
-        assert_eq!(due(), at(&format!("{date} {start}")), "{changes}");
+        assert_eq!(due(), at(&format!("{date} {start}:00")), "{changes}");
     }
     assert!(!site.cx.ledger.read(|reader| ledger::is_cancelled(reader, task)).unwrap());
 }

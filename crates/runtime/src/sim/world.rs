@@ -127,6 +127,11 @@ impl SimWorld {
         Ok(())
     }
 
+    /// How much its data takes (`INFO memory`).
+    pub fn used(&self, node: &NodeId) -> Result<u64, Unanswered> {
+        Ok(self.lock().client(node)?.used)
+    }
+
     /// How much it may hold.
     pub fn maxmemory(&self, node: &NodeId) -> Result<u64, Unanswered> {
         Ok(self.lock().client(node)?.maxmemory)
@@ -218,6 +223,13 @@ impl SimWorld {
         self.lock().die(node);
     }
 
+    /// How many bytes its data takes, by what it says.
+    pub fn set_used(&self, node: &NodeId, bytes: u64) {
+        if let Some(node) = self.lock().nodes.get_mut(node) {
+            node.used = bytes;
+        }
+    }
+
     /// Whether clients get no answer from it, although it runs.
     pub fn set_silent(&self, node: &NodeId, silent: bool) {
         if let Some(node) = self.lock().nodes.get_mut(node) {
@@ -257,6 +269,7 @@ struct SimNode {
     /// Counts the writes that its keys come from.
     offset: i64,
     maxmemory: u64,
+    used: u64,
     starts: u32,
 }
 
@@ -318,6 +331,7 @@ impl World {
             starts: before.as_ref().map_or(0, |node| node.starts) + 1,
             offset: before.as_ref().map_or(0, |node| node.offset),
             maxmemory: spec.maxmemory,
+            used: 1_000_000,
             keys: before.map(|node| node.keys).unwrap_or_default(),
             spec,
         };

@@ -138,6 +138,7 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
             observed_epoch: None,
             observed_up: false,
             observed_version: None,
+            observed_stream: None,
         };
         ledger::insert_node(tx, &node)?;
     }
@@ -204,7 +205,7 @@ async fn remove_nodes(cx: &FlowCx, flow: &mut CreateInstance) -> StepResult<Flow
 }
 
 async fn attach_replicas(cx: &FlowCx, flow: &mut CreateInstance) -> StepResult<FlowCx> {
-    fleet::attach_replicas(cx, &flow.instance).await?;
+    fleet::sync_replicas(cx, &flow.instance).await?;
     Ok(Some(opened(&flow.instance)))
 }
 

@@ -108,7 +108,7 @@ async fn stop_nodes(cx: &FlowCx, flow: &mut StartUp) -> StepResult<FlowCx> {
 }
 
 async fn attach_replicas(cx: &FlowCx, flow: &mut StartUp) -> StepResult<FlowCx> {
-    fleet::attach_replicas(cx, &flow.instance).await?;
+    fleet::sync_replicas(cx, &flow.instance).await?;
     Ok(Some(opened(&flow.instance)))
 }
 

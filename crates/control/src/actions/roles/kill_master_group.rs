@@ -91,8 +91,9 @@ pub(crate) struct KillPrimary {
 impl Flow for KillPrimary {
     type Cx = FlowCx;
     const NAME: &'static str = "kill-primary";
-    /// The first step does nothing but be passed: once it has begun, the primary may be dead.
+    /// The second step does nothing but be passed: once it has begun, the primary may be dead.
     const STEPS: &'static [Step<FlowCx, Self>] = steps![
+        await_stream within 60 "the primary's stream to flow to a replica",
         give_up_primary as pivot,
         kill,
         await_successor within 20 "a replica to take over",
@@ -108,6 +109,11 @@ impl Flow for KillPrimary {
     fn settle(&self, _: &End, _: Millis) -> Outcome<FlowCx> {
         None
     }
+}
+
+async fn await_stream(cx: &FlowCx, flow: &mut KillPrimary) -> StepResult<FlowCx> {
+    fleet::await_stream(cx, &flow.instance, |node| !node.joins, false).await?;
+    Ok(None)
 }
 
 async fn give_up_primary(_: &FlowCx, _: &mut KillPrimary) -> StepResult<FlowCx> {

@@ -8,6 +8,9 @@ alter table instance add column window_end integer not null default 240;
 alter table node add column joins integer not null default 0;
 alter table node add column type integer not null default 0;
 alter table node add column version text not null default '';
+-- The start of a primary whose stream was seen to flow to the node.
+alter table node add column stream_of text not null default '';
+alter table node add column stream_epoch integer not null default 0;
 update node set type = (select type from instance where id = instance),
     version = (select version from instance where id = instance);
 
