@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::site::{PASSWORD, Site, order};
 use crate::flows::FLOWS;
+use crate::settings::Settings;
 
 const NEW_PASSWORD: &str = "Staple-horse-2";
 
@@ -115,6 +116,78 @@ async fn a_held_task_that_is_cancelled_is_undone_at_once_wherever_it_is() {
         assert!(undone["Message"].as_str().unwrap().contains("cancelled"), "{undone}");
         assert_eq!(statuses(&undone), after);
     }
+}
+
+#[tokio::test]
+async fn a_step_says_what_it_waits_for_before_anything_has_failed() {
+    let site = Site::new();
+    let id = site.create().await;
+    site.call("UpgradeInstance", json!({"InstanceId": id.as_str(), "MemSize": 2048})).await.unwrap();
+    assert_eq!(site.steps(2).await["WaitsFor"], "", "nobody works on it yet");
+    let now = site.clock.now();
+    site.cx.ledger.write(move |tx| ledger::claim_tasks(tx, now, now + ledger::LEASE, 9)).await.unwrap();
+    let shown = site.steps(2).await;
+    assert_eq!(shown["WaitsFor"], "the primary to tell how much it uses");
+    assert_eq!(statuses(&shown), "check_used running, apply_memory waiting, show waiting");
+    assert_eq!((&shown["Steps"][0]["WaitsFor"], &shown["Steps"][1]["WaitsFor"]), (&shown["WaitsFor"], &json!("")));
+}
+
+/// A new engine for an instance, whose cut-over waits for a window that opens in two hours.
+async fn waiting_for_its_window(site: &Site) -> model::InstanceId {
+    let id = site.create().await;
+    let minute = (site.clock.now().seconds() / 60 + 8 * 60) % 1440;
+    let (instance, window) = (id.clone(), ((minute + 120) % 1440, (minute + 180) % 1440));
+    site.cx.ledger.write(move |tx| ledger::set_window(tx, &instance, window)).await.unwrap();
+    let upgrade = json!({"InstanceId": id.as_str(), "TargetInstanceType": "19", "SwitchOption": 1});
+    site.call("UpgradeInstanceVersion", upgrade).await.unwrap();
+    assert_eq!(site.work_disturbed().await, [Err(Stopped::Parked)]);
+    id
+}
+
+#[tokio::test]
+async fn a_change_that_waits_for_its_window_says_so_and_is_cancelled_without_waiting() {
+    let site = Site::new();
+    let id = waiting_for_its_window(&site).await;
+    let waiting = site.steps(2).await;
+    assert_eq!((&waiting["Step"], &waiting["CanCancel"]), (&json!("await_window"), &json!(true)));
+    assert!(waiting["WaitsFor"].as_str().unwrap().contains("maintenance window"), "{waiting}");
+    site.call("CancelTask", json!({"TaskId": 2})).await.unwrap();
+    assert!(matches!(site.work_disturbed().await[..], [Ok(End::Undone { .. })]));
+    assert_eq!(site.status(&id), Some(2));
+    site.assert_settled("cancelled in front of its window");
+
+    site.call("RetryTask", json!({"TaskId": 2})).await.unwrap();
+    assert_eq!(site.work_disturbed().await, [Err(Stopped::Parked)], "it waits for its window again");
+    assert_eq!(site.steps(2).await["Step"], "await_window");
+}
+
+#[tokio::test]
+async fn a_window_opens_when_the_clock_is_set_forward() {
+    let site = Site::new();
+    waiting_for_its_window(&site).await;
+    site.call("AdvanceClock", json!({"Seconds": 600})).await.unwrap();
+    assert_eq!(site.work_disturbed().await, [Err(Stopped::Parked)], "not yet");
+    site.call("AdvanceClock", json!({"Seconds": 2 * 3600})).await.unwrap();
+    assert_eq!(site.work_disturbed().await, [Ok(End::Done)]);
+    site.assert_settled("its window has come");
+}
+
+#[tokio::test]
+async fn what_a_retry_wants_again_is_promised_only_where_the_host_has_it() {
+    let settings = Settings { host_memory_mb: Some(6000), busy_for: Duration::ZERO, ..Settings::default() };
+    let site = Site::with(settings);
+    let id = site.create().await;
+    site.fault("set-memory", "apply_memory", "fail").await;
+    site.call("UpgradeInstance", json!({"InstanceId": id.as_str(), "MemSize": 2048})).await.unwrap();
+    assert!(matches!(site.work_disturbed().await[..], [Ok(End::Undone { .. })]));
+    let other = site.create().await;
+    assert_eq!(site.code("RetryTask", 2).await, "ResourceInsufficient");
+    assert_eq!(site.steps(2).await["Result"], 4, "the refusal changed nothing");
+    site.run("DestroyPostpaidInstance", &other).await;
+    site.run("CleanUpInstance", &other).await;
+    site.call("RetryTask", json!({"TaskId": 2})).await.unwrap();
+    assert_eq!(site.settle(&NoProbe).await, [End::Done]);
+    site.assert_settled("tried again");
 }
 
 #[tokio::test]

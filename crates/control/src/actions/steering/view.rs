@@ -123,7 +123,8 @@ pub(super) fn waits(task: &Task, flow: &TaskFlow) -> Option<(String, Millis)> {
     if let Some(since) = cursor.waits_since.filter(|_| !cursor.waits_for.is_empty()) {
         return Some((cursor.waits_for.clone(), since));
     }
-    let steps = entry(&flow.flow).filter(|_| cursor.phase == Phase::Run)?.steps();
+    let is_run = task.result == TaskResult::Running && !flow.is_parked && cursor.phase == Phase::Run;
+    let steps = entry(&flow.flow).filter(|_| is_run)?.steps();
     let step = steps.iter().find(|step| step.name == cursor.step && !step.waits_for.is_empty())?;
     Some((step.waits_for.to_owned(), cursor.since))
 }
@@ -172,7 +173,7 @@ pub(super) fn head(reader: &mut dyn Reader, zone: i32, task: &Task, flow: &TaskF
 const MOST_TASKS: i64 = 20;
 
 /// The beginning of this attempt, and the median of what tasks of the same type took: on instances of the same size, or of
-/// any where there was none. How long undoing takes, they don't tell.
+/// any where there was none. Never before the window that it waits for. How long undoing takes, they don't tell.
 fn expected_end(reader: &mut dyn Reader, task: &Task, flow: &TaskFlow) -> ledger::Result<Option<Millis>> {
     if !is_open(task) || flow.cursor.phase == Phase::Undo {
         return Ok(None);
@@ -183,7 +184,9 @@ fn expected_end(reader: &mut dyn Reader, task: &Task, flow: &TaskFlow) -> ledger
     }
     took.sort_unstable();
     let Some(median) = took.get(took.len() / 2).and_then(|median| u64::try_from(*median).ok()) else { return Ok(None) };
-    Ok(Some(began(reader, task, flow)? + Duration::from_millis(median)))
+    let waiting = ledger::pending(reader, &task.instance)?.filter(|waiting| waiting.task == task.id);
+    let end = began(reader, task, flow)? + Duration::from_millis(median);
+    Ok(Some(waiting.map_or(end, |waiting| waiting.due_at.max(end))))
 }
 
 /// When the present attempt began.
