@@ -21,7 +21,9 @@ use crate::spec;
 
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
 pub use self::roles::Roles;
-pub(crate) use self::roles::{NEAR, await_stream, fail_over, hand_over, keep_roles, primary_of, take_over};
+pub(crate) use self::roles::{
+    NEAR, await_stream, fail_over, hand_over, keep_roles, primary_of, start_streams, stream_again, take_over,
+};
 
 /// The pause between two looks at a node that is about to be ready.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
@@ -205,13 +207,15 @@ pub(crate) async fn attach_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), 
 /// As [`attach_replicas`], for these alone.
 pub(crate) async fn attach_these(cx: &FlowCx, id: &InstanceId, ids: &[NodeId]) -> Result<(), FleetError> {
     attach(cx, id, |node| ids.contains(&node.id)).await?;
+    start_streams(cx, id).await?;
     await_stream(cx, id, |node| ids.contains(&node.id), true).await
 }
 
-/// As [`attach_replicas`], without waiting for the stream, which may take a second: until it is seen to flow, a primary
-/// that dies comes back itself.
+/// As [`attach_replicas`], without waiting for a stream that does not flow at once, which may take a second: until it is
+/// seen to, a primary that dies comes back itself.
 pub(crate) async fn sync_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
-    attach(cx, id, |_| true).await
+    attach(cx, id, |_| true).await?;
+    start_streams(cx, id).await
 }
 
 async fn attach(cx: &FlowCx, id: &InstanceId, which: impl Fn(&Node) -> bool) -> Result<(), FleetError> {

@@ -79,6 +79,13 @@ pub trait Nodes: Send + Sync {
     /// How many bytes its data takes.
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>>;
 
+    /// Has a replica whose first sync is over connect to its primary anew, by which it gets the stream at once: after a
+    /// first sync the primary sends nothing until the replica has told where it is, up to a second later.
+    fn reconnect<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>>;
+
+    /// Has a primary ask its replicas how far they are, which they would else tell once a second.
+    fn ask_followers<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>>;
+
     /// How the node replicates.
     fn replication<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Replication, NodeError>>;
 

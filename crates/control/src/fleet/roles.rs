@@ -36,6 +36,10 @@ pub(crate) const LAG_LIMIT: Duration = Duration::from_secs(10);
 const CANDIDATE_WITHIN: Duration = Duration::from_secs(3);
 /// How long others are waited for, once there is one.
 const OTHERS_WITHIN: Duration = Duration::from_millis(30);
+/// How long a stream that is started gets to flow before others look after it.
+const STREAM_WITHIN: Duration = Duration::from_millis(50);
+/// How long the replicas of a node that has come back are waited for.
+const SYNCED_WITHIN: Duration = Duration::from_secs(10);
 /// The pause between two looks at a replica that catches up.
 const SHORTEST_LOOK: Duration = Duration::from_micros(500);
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
@@ -244,6 +248,52 @@ async fn note(cx: &FlowCx, nodes: &[Node], primary: &Node, seen: &Replication) -
     let followers: Vec<NodeId> = nodes.iter().filter(|node| flows_to(node)).map(|node| node.id.clone()).collect();
     let noted = cx.ledger.write(move |tx| ledger::observe_streams(tx, &id, (&start.0, start.1), &followers));
     Ok(noted.await?)
+}
+
+/// Has the primary's stream flow to its synced replicas, and notes to whom it does. What fails here is looked at again by
+/// the keeper of roles.
+pub(crate) async fn start_streams(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    let Some(primary) = primary_of(&nodes) else { return Ok(()) };
+    let peer = spec::peer(&cx.sealer, &instance, primary)?;
+    let seen = cx.nodes.replication(&peer).await?;
+    let lack =
+        |node: &&Node| node.role == NodeRole::Replica && node.runs && !seen.followers.contains(&node.addr.0.port());
+    let lacking: Vec<&Node> = nodes.iter().filter(lack).collect();
+    for node in &lacking {
+        cx.nodes.reconnect(&spec::peer(&cx.sealer, &instance, node)?).await?;
+    }
+    let mut look = SHORTEST_LOOK;
+    let until = cx.clock.passed() + STREAM_WITHIN;
+    loop {
+        cx.nodes.ask_followers(&peer).await?;
+        let seen = cx.nodes.replication(&peer).await?;
+        let flows = |node: &&Node| seen.followers.contains(&node.addr.0.port());
+        if lacking.iter().all(flows) || cx.clock.passed() >= until {
+            return note(cx, &nodes, primary, &seen).await;
+        }
+        cx.clock.sleep(look).await;
+        look = (look * 2).min(LONGEST_LOOK);
+    }
+}
+
+/// As [`start_streams`] for a node's instance, once its replicas are synced. A node that has come back can be succeeded, or
+/// succeed another, from then on. Given up after a while: the keeper of roles looks too.
+pub(crate) async fn stream_again(cx: &FlowCx, node: &NodeId) -> Result<(), FleetError> {
+    let until = cx.clock.passed() + SYNCED_WITHIN;
+    while cx.clock.passed() < until {
+        let (instance, nodes, _) = load_node(cx, node)?;
+        let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs);
+        let asked = join_all(replicas.map(|node| async {
+            let seen = cx.nodes.replication(&spec::peer(&cx.sealer, &instance, node)?).await?;
+            Ok::<bool, FleetError>(seen.is_synced)
+        }));
+        if asked.await.into_iter().all(|synced| synced.unwrap_or(false)) {
+            return start_streams(cx, &instance.id).await;
+        }
+        cx.clock.sleep(LONGEST_LOOK).await;
+    }
+    Ok(())
 }
 
 /// Waits until the primary's stream flows to these of its members, or to one of them at the least.

@@ -20,11 +20,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A node that has been up for so long did not die of its start.
-const OLD_ENOUGH: Duration = Duration::from_secs(10);
-/// So many deaths in a row are taken for accidents: the node is started again at once.
-const PATIENT_FOR: u32 = 4;
-/// After so many young deaths in a row a node is left alone.
-const GIVEN_UP_AFTER: u32 = 12;
+const OLD_ENOUGH: Duration = Duration::from_secs(5);
+/// What a death weighs that came soon after the node served, and one that came before: the latter comes again.
+const DIED_YOUNG: u32 = 1;
+const DIED_LOADING: u32 = 3;
+/// Up to this weight deaths in a row are taken for accidents: the node is started again at once.
+const PATIENT_FOR: u32 = 6;
+/// From this weight on a node is left alone.
+const GIVEN_UP_AT: u32 = 20;
 
 pub(super) async fn keep(cx: Arc<FlowCx>) {
     // Watched from before the first look, so that no death falls in between.
@@ -78,9 +81,12 @@ impl Revivals {
                 let mut under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner);
                 if under_way.get(&node) != Some(&true) {
                     under_way.remove(&node);
-                    return;
+                    break;
                 }
                 under_way.insert(node.clone(), false);
+            }
+            if let Err(error) = fleet::stream_again(&cx, &node).await {
+                tracing::debug!(%node, %error, "the streams of an instance can't be started now");
             }
         });
     }
@@ -94,8 +100,8 @@ struct Lives(Arc<Mutex<HashMap<NodeId, Life>>>);
 struct Life {
     /// When it was up, by the clock that only passes; `None` before its first time.
     up_at: Option<Duration>,
-    /// How often in a row it has died young.
-    died_young: u32,
+    /// What its deaths in a row weigh, each soon after a start.
+    weight: u32,
     /// The epoch with which it was given up.
     given_up: Option<Epoch>,
 }
@@ -109,12 +115,12 @@ impl Lives {
         self.change(node, |life| life.up_at = Some(now));
     }
 
-    /// Counts a death; answers how often it has died young in a row.
+    /// Counts a death; answers what those in a row weigh.
     fn died(&self, node: &NodeId, now: Duration) -> u32 {
         self.change(node, |life| {
             let is_young = life.up_at.is_none_or(|up_at| now.saturating_sub(up_at) < OLD_ENOUGH);
-            life.died_young = if is_young { life.died_young + 1 } else { 1 };
-            life.died_young
+            life.weight = if is_young { life.weight + DIED_YOUNG } else { DIED_YOUNG };
+            life.weight
         })
     }
 }
@@ -140,12 +146,12 @@ async fn bring_back(cx: &FlowCx, lives: &Lives, node: &NodeId) {
     }
     let mut pause = FIRST_PAUSE;
     loop {
-        let died_young = lives.change(node, |life| life.died_young);
-        if died_young >= GIVEN_UP_AFTER {
-            return give_up(cx, lives, node, died_young).await;
+        let weight = lives.change(node, |life| life.weight);
+        if weight >= GIVEN_UP_AT {
+            return give_up(cx, lives, node).await;
         }
-        if died_young > PATIENT_FOR {
-            cx.clock.sleep(FIRST_PAUSE * (1 << (died_young - PATIENT_FOR)).min(128)).await;
+        if weight > PATIENT_FOR {
+            cx.clock.sleep(FIRST_PAUSE * (1 << ((weight - PATIENT_FOR) / 2)).min(32)).await;
         }
         let error = match fleet::start_node(cx, node).await {
             Ok(up) => match cx.ledger.write(move |tx| up.note_now(tx)).await {
@@ -163,7 +169,8 @@ async fn bring_back(cx: &FlowCx, lives: &Lives, node: &NodeId) {
         };
         tracing::warn!(%node, %error, "a node can't be brought back yet");
         if matches!(error, FleetError::DiedLoading(_) | FleetError::Runtime(RuntimeError::Died { .. })) {
-            lives.change(node, |life| life.died_young += 1);
+            lives.change(node, |life| life.weight += DIED_LOADING);
+            continue;
         }
         cx.clock.sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -185,9 +192,9 @@ fn is_drill(cx: &FlowCx, node: &Node) -> bool {
 }
 
 /// Leaves a node alone until a task or the next start of the service starts it, and says so.
-async fn give_up(cx: &FlowCx, lives: &Lives, node: &NodeId, died: u32) {
+async fn give_up(cx: &FlowCx, lives: &Lives, node: &NodeId) {
     let Ok(Some(wanted)) = cx.ledger.read(|reader| ledger::node(reader, node)) else { return };
-    tracing::error!(%node, instance = %wanted.instance, died, "a node keeps dying; it is not started any more");
+    tracing::error!(%node, instance = %wanted.instance, "a node keeps dying; it is not started any more");
     lives.change(node, |life| *life = Life { given_up: Some(wanted.epoch), ..Life::default() });
     tell(cx, node, STOPPED).await;
 }

@@ -18,6 +18,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How long a node that is about to be fenced holds clients' writes. Its successor takes over in some ten milliseconds.
 const HELD_FOR: Duration = Duration::from_secs(1);
 
+/// How soon a primary that was told to has asked its replicas.
+const ASKED_BY: Duration = Duration::from_millis(1);
+
 /// Speaks to real engines. A connection lives for one exchange: exchanges are few, and nodes come and go.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RedisNodes;
@@ -95,6 +98,23 @@ impl Nodes for RedisNodes {
             let text: String = ask(peer, cmd("INFO").arg("memory")).await?;
             let used = text.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
             used.ok_or_else(|| error(peer.addr, "INFO has no used_memory".into()))
+        })
+    }
+
+    fn reconnect<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { ask::<i64>(peer, cmd("CLIENT").arg("KILL").arg("TYPE").arg("master")).await.map(drop) })
+    }
+
+    fn ask_followers<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move {
+            // More replicas than there are: it asks all of them. Then it waits in vain, to the next tenth of a second.
+            let mut connection = connect(peer).await?;
+            let mut wait = cmd("WAIT");
+            wait.arg(1000).arg(1);
+            match tokio::time::timeout(ASKED_BY, wait.query_async::<i64>(&mut connection)).await {
+                Ok(answer) => answer.map(drop).map_err(|error| refused(peer.addr, &error)),
+                Err(_) => Ok(()),
+            }
         })
     }
 

@@ -48,6 +48,14 @@ impl Nodes for SimNodes {
         Box::pin(async move { self.ask(peer, |world, node| world.ping(node)) })
     }
 
+    fn reconnect<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.ping(node)) })
+    }
+
+    fn ask_followers<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.ping(node)) })
+    }
+
     fn fence<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>> {
         Box::pin(async move { self.ask(peer, |world, node| world.replicate(node, Some(NOWHERE))) })
     }
