@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: prints a table of what the service must reach, each figure beside what it is held against,
 //! measured in the same run on the same machine. Rows can be named to run them alone: api, create, tasks, start.
+//! `cargo xtask bench switches` measures what changes do to clients, which takes minutes and has tables of its own.
 
 mod api;
 mod bare;
@@ -7,6 +8,7 @@ mod create;
 mod http;
 mod service;
 mod start;
+mod switches;
 mod table;
 mod tasks;
 
@@ -22,6 +24,11 @@ fn main() -> anyhow::Result<()> {
         && mode == "bare"
     {
         return tokio.block_on(bare::serve(&PathBuf::from(body)));
+    }
+    match &args[..] {
+        [row] if row == "switches" => return tokio.block_on(switches::run(false)),
+        [row, flag] if row == "switches" && flag == "--write" => return tokio.block_on(switches::run(true)),
+        _ => {}
     }
     let wants = |row: &str| args.is_empty() || args.iter().any(|arg| arg == row);
     let mut table = Table::new();

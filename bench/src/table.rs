@@ -56,7 +56,8 @@ impl Table {
     }
 }
 
-fn machine() -> String {
+/// What it was measured on.
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let redis = Command::new("redis-server").arg("--version").output();

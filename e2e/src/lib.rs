@@ -5,6 +5,7 @@ mod conformance;
 mod instance;
 mod load;
 mod service;
+mod writers;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -14,6 +15,7 @@ pub use client::{Client, Method, Refusal, Settings, Sign, Stream, paste};
 pub use instance::{Connection, Instance, run, wait_for_task};
 pub use load::Load;
 pub use service::{Process, Service};
+pub use writers::{Account, Writers};
 
 /// How long a test waits for anything: far above what it takes, so that a busy machine fails no test.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
