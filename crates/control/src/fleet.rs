@@ -198,10 +198,11 @@ pub(crate) async fn start_nodes(cx: &FlowCx, id: &InstanceId) -> Result<Write, F
     Ok(Up::note(ups))
 }
 
-/// Makes every replica follow the primary, and waits until each has all the data, and gets what comes.
+/// Makes every replica follow the primary, and waits until each has all the data, and gets what comes. One that is down is
+/// not waited for: it follows when it comes back.
 pub(crate) async fn attach_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
     sync_replicas(cx, id).await?;
-    await_stream(cx, id, |_| true, true).await
+    await_stream(cx, id, |node| node.observed_up, true).await
 }
 
 /// As [`attach_replicas`], for these alone.
@@ -214,7 +215,7 @@ pub(crate) async fn attach_these(cx: &FlowCx, id: &InstanceId, ids: &[NodeId]) -
 /// As [`attach_replicas`], without waiting for a stream that does not flow at once, which may take a second: until it is
 /// seen to, a primary that dies comes back itself.
 pub(crate) async fn sync_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
-    attach(cx, id, |_| true).await?;
+    attach(cx, id, |node| node.observed_up).await?;
     start_streams(cx, id).await
 }
 

@@ -146,7 +146,7 @@ async fn await_successor(cx: &FlowCx, flow: &mut KillPrimary) -> StepResult<Flow
 }
 
 async fn start_nodes(cx: &FlowCx, flow: &mut KillPrimary) -> StepResult<FlowCx> {
-    Ok(Some(fleet::start_nodes(cx, &flow.instance).await?))
+    Ok(Some(fleet::start_these(cx, std::slice::from_ref(&flow.node)).await?))
 }
 
 async fn attach_replicas(cx: &FlowCx, flow: &mut KillPrimary) -> StepResult<FlowCx> {
