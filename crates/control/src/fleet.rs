@@ -221,7 +221,7 @@ pub(crate) async fn sync_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), Fl
 
 async fn attach(cx: &FlowCx, id: &InstanceId, which: impl Fn(&Node) -> bool) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
-    let Some(primary) = primary_of(&nodes) else { return Ok(()) };
+    let Some(primary) = primary_of(&nodes).filter(|_| nodes.len() > 1) else { return Ok(()) };
     let peer = spec::peer(&cx.sealer, &instance, primary)?;
     if cx.nodes.replication(&peer).await?.upstream.is_some() {
         // What a switch that was broken off has left.

@@ -254,12 +254,15 @@ async fn note(cx: &FlowCx, nodes: &[Node], primary: &Node, seen: &Replication) -
 /// the keeper of roles.
 pub(crate) async fn start_streams(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
-    let Some(primary) = primary_of(&nodes) else { return Ok(()) };
+    let Some(primary) = primary_of(&nodes).filter(|_| nodes.len() > 1) else { return Ok(()) };
     let peer = spec::peer(&cx.sealer, &instance, primary)?;
     let seen = cx.nodes.replication(&peer).await?;
     let lack =
         |node: &&Node| node.role == NodeRole::Replica && node.runs && !seen.followers.contains(&node.addr.0.port());
     let lacking: Vec<&Node> = nodes.iter().filter(lack).collect();
+    if lacking.is_empty() {
+        return note(cx, &nodes, primary, &seen).await;
+    }
     for node in &lacking {
         cx.nodes.reconnect(&spec::peer(&cx.sealer, &instance, node)?).await?;
     }
