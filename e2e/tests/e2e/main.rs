@@ -9,4 +9,5 @@ mod lives;
 mod machines;
 mod refusals;
 mod steering;
+mod switches;
 mod tasks;
