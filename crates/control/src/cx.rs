@@ -31,6 +31,9 @@ pub trait Gateway: Send + Sync {
     /// The release of the gateway that runs, as far as it has told.
     fn release(&self) -> String;
 
+    /// How the table in force fares: who is connected, for one. An error as of [`Self::publish`].
+    fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>>;
+
     /// Puts a table in force, or learns of a newer one. An error is a sentence for a log or a task's message.
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>>;
 }

@@ -16,8 +16,9 @@ use crate::cx::FlowCx;
 use crate::errors::Answer;
 use crate::nodes::{NodeError, Peer};
 use crate::placement::{Pools, choose_node_addr};
+use crate::routes;
 use crate::seal::NotOurs;
-use crate::spec;
+use crate::spec::{self, Wanted};
 
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
 pub use self::roles::Roles;
@@ -119,35 +120,34 @@ async fn catch_up(cx: &FlowCx, node: NodeId, asked: Epoch, known: Epoch) -> Resu
 }
 
 async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
-    let (mut instance, mut nodes, mut node) = load_node(cx, id)?;
+    let (mut wanted, mut node) = load_node(cx, id)?;
     if node.observed_epoch == Some(node.epoch) && !runs_now(cx, &node).await? {
         let (id, ended) = (node.id.clone(), node.epoch);
         cx.ledger.write(move |tx| ledger::next_epoch(tx, &id, ended)).await?;
         cx.wake.routes.notify_one();
-        (instance, nodes, node) = load_node(cx, &node.id)?;
+        (wanted, node) = load_node(cx, &node.id)?;
     }
     if !node.runs {
         return Err(FleetError::NotWanted(node.id));
     }
-    let spec = spec::node_spec(&cx.sealer, &instance, &nodes, &node)?;
-    let state = cx.runtime.ensure(spec).await?;
-    let peer = spec::peer(&cx.sealer, &instance, &node)?;
+    let state = cx.runtime.ensure(spec::node_spec(&cx.sealer, &wanted, &node)?).await?;
+    let peer = spec::peer(&cx.sealer, &wanted.instance, &node)?;
     wait_until_serving(cx, &node, &peer).await?;
-    // It started with the users of a moment ago, and a change of them passes over nodes that don't run.
-    let (now, _) = load(&cx.ledger, &instance.id)?;
-    let access = |it: &Instance| (it.no_auth, it.password.clone(), it.read_only);
-    if access(&now) != access(&instance) {
-        cx.nodes.set_users(&peer, &customers(cx, &now)?).await?;
+    // It started as it was wanted a moment ago, and changes pass over nodes that don't run.
+    let now = load_wanted(&cx.ledger, &wanted.instance.id)?;
+    let users = customers(cx, &now)?;
+    if users != customers(cx, &wanted)? {
+        cx.nodes.set_users(&peer, &users).await?;
     }
-    if now.memory_mb != instance.memory_mb {
-        cx.nodes.set_memory(&peer, spec::memory(&now)).await?;
+    if now.instance.memory_mb != wanted.instance.memory_mb {
+        cx.nodes.set_memory(&peer, spec::memory(&now.instance)).await?;
     }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
 }
 
 /// Gives a node that can't listen where it should another place.
 async fn move_node(cx: &FlowCx, id: &NodeId, from: NodeAddr) -> Result<(), FleetError> {
-    let (_, _, node) = load_node(cx, id)?;
+    let (_, node) = load_node(cx, id)?;
     if node.addr != from {
         return Ok(());
     }
@@ -162,11 +162,14 @@ async fn move_node(cx: &FlowCx, id: &NodeId, from: NodeAddr) -> Result<(), Fleet
     Ok(())
 }
 
-fn load_node(cx: &FlowCx, id: &NodeId) -> Result<(Instance, Vec<Node>, Node), FleetError> {
+fn load_node(cx: &FlowCx, id: &NodeId) -> Result<(Wanted, Node), FleetError> {
     let node = cx.ledger.read(|reader| ledger::node(reader, id))?;
     let node = node.ok_or_else(|| FleetError::NotWanted(id.clone()))?;
-    let (instance, nodes) = load(&cx.ledger, &node.instance)?;
-    Ok((instance, nodes, node))
+    Ok((load_wanted(&cx.ledger, &node.instance)?, node))
+}
+
+fn load_wanted(ledger: &Ledger, id: &InstanceId) -> Result<Wanted, FleetError> {
+    Wanted::load(ledger, id)?.ok_or_else(|| FleetError::Gone(id.clone()))
 }
 
 async fn runs_now(cx: &FlowCx, node: &Node) -> Result<bool, FleetError> {
@@ -308,8 +311,7 @@ pub(crate) async fn apply_memory(cx: &FlowCx, id: &InstanceId) -> Result<(), Fle
 /// Gives the users that the ledger wants to every node that runs; one that does not takes them from there when it
 /// starts. All are tried, whatever becomes of one: a password that is changed back must be so wherever it can be.
 pub(crate) async fn apply_users(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
-    let (instance, _) = load(&cx.ledger, id)?;
-    let users = &customers(cx, &instance)?;
+    let users = &customers(cx, &load_wanted(&cx.ledger, id)?)?;
     on_running(cx, id, |_, peer| async move { cx.nodes.set_users(&peer, users).await }).await
 }
 
@@ -330,15 +332,15 @@ async fn on_running<F: Future<Output = Result<(), NodeError>>>(
 }
 
 /// The users of customers. The service's own stays as it is: links between nodes are signed in with it.
-fn customers(cx: &FlowCx, instance: &Instance) -> Result<Vec<AclUser>, FleetError> {
-    let users = spec::users(&cx.sealer, instance)?;
+fn customers(cx: &FlowCx, wanted: &Wanted) -> Result<Vec<AclUser>, FleetError> {
+    let users = spec::users(&cx.sealer, wanted)?;
     Ok(users.into_iter().filter(|user| user.name != spec::ADMIN).collect())
 }
 
 /// Puts the ledger's routes in force.
 pub(crate) async fn put_routes_in_force(cx: &FlowCx) -> Result<GatewayReport, FleetError> {
     loop {
-        let table = cx.ledger.read(ledger::routing_table)?;
+        let table = routes::table(cx)?;
         let version = table.version;
         let report = cx.gateway.publish(table).await.map_err(FleetError::Gateway)?;
         let newest = cx.ledger.read(ledger::routes_version)?;

@@ -23,6 +23,7 @@ mod placement;
 mod prices;
 mod random;
 mod rate;
+mod routes;
 mod seal;
 mod settings;
 mod spec;

@@ -1,7 +1,7 @@
 //! What a node's process is to be like, out of what the ledger wants.
 
-use ledger::{Instance, Node};
-use model::{AclUser, EngineVersion, NodeRole, NodeSpec, Secret, Upstream};
+use ledger::{Instance, InstanceAccount, Ledger, Node};
+use model::{AclUser, EngineVersion, InstanceId, NodeRole, NodeSpec, Secret, Upstream};
 use sha2::{Digest, Sha256};
 
 use crate::nodes::Peer;
@@ -14,6 +14,30 @@ pub(crate) const ADMIN: &str = "opencrs";
 pub(crate) mod purpose {
     pub(crate) const PASSWORD: &str = "instance.password";
     pub(crate) const ADMIN: &str = "instance.admin";
+    pub(crate) const ACCOUNT: &str = "account.password";
+}
+
+/// All that the ledger wants of an instance's nodes.
+pub(crate) struct Wanted {
+    pub(crate) instance: Instance,
+    /// Those that join too.
+    pub(crate) nodes: Vec<Node>,
+    /// Users besides the default one.
+    pub(crate) accounts: Vec<InstanceAccount>,
+}
+
+impl Wanted {
+    /// As the ledger has it now; `None` where the instance is gone.
+    pub(crate) fn load(ledger: &Ledger, id: &InstanceId) -> ledger::Result<Option<Self>> {
+        ledger.read(|reader| {
+            let Some(instance) = ledger::instance(reader, id)? else { return Ok(None) };
+            Ok(Some(Wanted {
+                instance,
+                nodes: ledger::nodes_of(reader, id)?,
+                accounts: ledger::accounts_of(reader, id)?,
+            }))
+        })
+    }
 }
 
 /// What a customer of a read-only instance may not, on top.
@@ -22,6 +46,9 @@ const READ_ONLY: &str = " -@write";
 /// What customers may: everything but administration, and the three commands that would reach past the gateway.
 /// Not `-@dangerous`: that would take INFO, KEYS, SORT and FLUSHALL away.
 const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking";
+
+/// What users of read-only accounts may.
+const READER: &str = "~* &* +@read +@connection +info";
 
 /// Connections that an engine takes: what the API calls a standard instance's limit.
 pub(crate) const MAX_CLIENTS: u32 = 10_000;
@@ -34,22 +61,47 @@ pub(crate) fn hash_of(password: &Secret) -> Secret {
     Secret::new(format!("#{}", hex::encode(Sha256::digest(password.expose().as_bytes()))))
 }
 
-/// The users of an instance's nodes: the service's own, and the customer's default one.
-pub(crate) fn users(sealer: &Sealer, instance: &Instance) -> Result<Vec<AclUser>, NotOurs> {
+/// The users of an instance's nodes: the service's own, the customer's default one, and the accounts.
+pub(crate) fn users(sealer: &Sealer, wanted: &Wanted) -> Result<Vec<AclUser>, NotOurs> {
+    let instance = &wanted.instance;
     let admin = sealer.open(purpose::ADMIN, &instance.admin)?;
-    let read_only = if instance.read_only { READ_ONLY } else { "" };
-    let default = match (&instance.password, instance.no_auth) {
-        (_, true) => Secret::new(format!("on nopass {CUSTOMER}{read_only}")),
-        (Some(sealed), false) => {
-            let hash = sealer.open(purpose::PASSWORD, sealed)?;
-            Secret::new(format!("on {} {CUSTOMER}{read_only}", hash.expose()))
-        }
-        (None, false) => Secret::new("off"),
-    };
-    Ok(vec![
+    let mut users = vec![
         AclUser { name: ADMIN.into(), rules: Secret::new(format!("on {} ~* &* +@all", hash_of(&admin).expose())) },
-        AclUser { name: "default".into(), rules: default },
-    ])
+        AclUser { name: "default".into(), rules: default_user(sealer, instance)? },
+    ];
+    for account in &wanted.accounts {
+        users.push(AclUser { name: account.name.clone(), rules: account_user(sealer, instance, account)? });
+    }
+    Ok(users)
+}
+
+fn default_user(sealer: &Sealer, instance: &Instance) -> Result<Secret, NotOurs> {
+    let passwords = match (&instance.password, instance.no_auth) {
+        (_, true) => "nopass".to_owned(),
+        (None, false) => return Ok(Secret::new("off")),
+        (Some(sealed), false) => {
+            let mut hashes = sealer.open(purpose::PASSWORD, sealed)?.expose().to_owned();
+            if let Some(old) = &instance.old_password {
+                hashes = format!("{hashes} {}", sealer.open(purpose::PASSWORD, old)?.expose());
+            }
+            hashes
+        }
+    };
+    Ok(Secret::new(format!("on {passwords} {CUSTOMER}{}", restrictions(instance))))
+}
+
+fn account_user(sealer: &Sealer, instance: &Instance, account: &InstanceAccount) -> Result<Secret, NotOurs> {
+    let password = match &account.password {
+        Some(sealed) => sealer.open(purpose::ACCOUNT, sealed)?,
+        None => Secret::new("nopass"),
+    };
+    let may = if account.privilege == "rw" { CUSTOMER } else { READER };
+    Ok(Secret::new(format!("on {} {may}{}", password.expose(), restrictions(instance))))
+}
+
+/// What is taken away from every customer's user.
+fn restrictions(instance: &Instance) -> &'static str {
+    if instance.read_only { READ_ONLY } else { "" }
 }
 
 /// How many bytes of data a node may hold.
@@ -69,13 +121,9 @@ fn newest_seen(nodes: &[Node], node: &Node) -> EngineVersion {
     same.filter_map(|other| other.observed_version).fold(node.version, EngineVersion::max)
 }
 
-/// A node's process as it is wanted now. `nodes` are all of the instance's.
-pub(crate) fn node_spec(
-    sealer: &Sealer,
-    instance: &Instance,
-    nodes: &[Node],
-    node: &Node,
-) -> Result<NodeSpec, NotOurs> {
+/// A node's process as it is wanted now.
+pub(crate) fn node_spec(sealer: &Sealer, wanted: &Wanted, node: &Node) -> Result<NodeSpec, NotOurs> {
+    let Wanted { instance, nodes, .. } = wanted;
     let primary = nodes.iter().find(|other| other.role == NodeRole::Primary);
     Ok(NodeSpec {
         node: node.id.clone(),
@@ -85,7 +133,7 @@ pub(crate) fn node_spec(
         addr: node.addr,
         maxmemory: memory(instance),
         maxclients: MAX_CLIENTS,
-        users: users(sealer, instance)?,
+        users: users(sealer, wanted)?,
         admin_name: ADMIN.into(),
         admin_password: sealer.open(purpose::ADMIN, &instance.admin)?,
         upstream: match (node.role, primary) {

@@ -72,6 +72,7 @@ impl Gateway {
             version: self.table.as_ref().map_or(0, |table| table.version),
             failures: self.doors.values().filter_map(Door::failure).collect(),
             connections: self.doors.values().map(Door::connections).sum(),
+            instances: BTreeMap::new(),
         }
     }
 

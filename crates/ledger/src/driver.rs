@@ -125,6 +125,11 @@ impl Row {
         }
     }
 
+    /// A text that may be absent. It is taken out of the row.
+    pub fn text_opt(&mut self, column: usize) -> Result<Option<String>> {
+        if matches!(self.0.get(column), Some(Value::Null)) { Ok(None) } else { self.text(column).map(Some) }
+    }
+
     /// Bytes, taken out of the row, or none.
     pub fn blob_opt(&mut self, column: usize) -> Result<Option<Vec<u8>>> {
         match self.0.get_mut(column) {

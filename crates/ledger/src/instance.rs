@@ -45,6 +45,8 @@ pub struct Instance {
     pub no_auth: bool,
     /// `#` and the SHA-256 of the default user's password, sealed. It stays while `no_auth` is set.
     pub password: Option<Vec<u8>>,
+    /// The password that works besides, while a change of it goes on; as `password`.
+    pub old_password: Option<Vec<u8>>,
     /// The password of the service's own user on its nodes, sealed.
     pub admin: Vec<u8>,
     /// How it is paid for.
@@ -58,6 +60,10 @@ pub struct Instance {
     /// When its maintenance window begins and ends: minutes of the day, in the service's own zone. One that ends before
     /// it begins goes over midnight.
     pub window: (i64, i64),
+    /// How many connections its addresses take together; `None` where nothing was chosen.
+    pub client_limit: Option<i64>,
+    /// What may pass in each direction, in Mbit/s; `None` where nothing was chosen: as much as the host can.
+    pub bandwidth_mbit: Option<i64>,
     /// When it was accepted.
     pub created_at: Millis,
     /// Until when it is paid for; prepaid alone.
@@ -72,7 +78,8 @@ macro_rules! columns {
     () => {
         "id, account, name, project, type, version, memory_mb, shards, replicas, zone, vpc, subnet, address, port, \
          is_open, status, shows_node_set, no_auth, password, admin, billing, auto_renew, delete_protection, \
-         created_at, deadline_at, closed_at, offline_at, product_version, read_only, window_start, window_end"
+         created_at, deadline_at, closed_at, offline_at, product_version, read_only, window_start, window_end, \
+         old_password, client_limit, bandwidth_mbit"
     };
 }
 const COLUMNS: &str = columns!();
@@ -81,7 +88,7 @@ const COLUMNS: &str = columns!();
 pub fn insert_instance(tx: &mut dyn Tx, it: &Instance) -> Result<()> {
     let sql = format!(
         "insert into instance ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
-         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)"
+         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)"
     );
     tx.exec(
         &sql,
@@ -117,6 +124,9 @@ pub fn insert_instance(tx: &mut dyn Tx, it: &Instance) -> Result<()> {
             it.read_only,
             it.window.0,
             it.window.1,
+            it.old_password.clone(),
+            it.client_limit,
+            it.bandwidth_mbit,
         ],
     )?;
     crate::node::routes_changed(tx)
@@ -155,6 +165,9 @@ fn read(mut row: Row) -> Result<Instance> {
         offline_at: row.int_opt(26)?.map(Millis),
         read_only: row.int(28)? != 0,
         window: (row.int(29)?, row.int(30)?),
+        old_password: row.blob_opt(31)?,
+        client_limit: row.int_opt(32)?,
+        bandwidth_mbit: row.int_opt(33)?,
     })
 }
 
@@ -336,11 +349,11 @@ pub fn count_members(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes an instance with its nodes and tags. Its tasks and deals stay.
+/// Deletes an instance with all that is its alone. Its tasks, deals and events stay.
 pub fn delete_instance(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
-    tx.exec("delete from tag where instance = $1", args![id])?;
-    tx.exec("delete from pending where instance = $1", args![id])?;
-    tx.exec("delete from node where instance = $1", args![id])?;
+    for table in ["tag", "pending", "param", "instance_account", "address", "instance_group", "node"] {
+        tx.exec(&format!("delete from {table} where instance = $1"), args![id])?;
+    }
     tx.exec("delete from instance where id = $1", args![id])?;
     crate::node::routes_changed(tx)
 }

@@ -6,6 +6,7 @@
 //! - Reads have connections of their own and never wait for a writer.
 //! - Secrets come in sealed; nothing here can open them.
 
+mod account;
 mod deal;
 mod driver;
 mod event;
@@ -14,7 +15,10 @@ mod journal;
 mod meta;
 mod migrations;
 mod node;
+mod param;
 mod pending;
+mod routes;
+mod security;
 mod select;
 mod tag;
 mod task;
@@ -27,6 +31,7 @@ use std::sync::Arc;
 use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
 
+pub use account::*;
 pub use deal::*;
 pub use driver::{Error, Reader, Result, Row, Tx, Value};
 pub use event::*;
@@ -34,7 +39,11 @@ pub use instance::*;
 pub use journal::{LEASE, Write, write};
 pub use meta::*;
 pub use node::*;
+pub use param::*;
 pub use pending::*;
+pub use routes::*;
+pub use security::SecurityRule;
+pub(crate) use security::read_rules;
 pub use select::Select;
 pub use tag::*;
 pub use task::*;

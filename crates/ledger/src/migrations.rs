@@ -10,6 +10,7 @@ const ON_SQLITE: &[&str] = &[
     include_str!("migrations/sqlite/0001_spine.sql"),
     include_str!("migrations/sqlite/0002_plans.sql"),
     include_str!("migrations/sqlite/0003_shape.sql"),
+    include_str!("migrations/sqlite/0004_settings.sql"),
 ];
 
 pub(crate) fn run_on_sqlite(file: &Path) -> Result<()> {

@@ -1,6 +1,9 @@
 use std::net::{IpAddr, SocketAddr};
 
-use model::{EngineVersion, Epoch, InstanceId, NodeAddr, NodeId, NodeRole, Route, RoutingTable, Target, TypeId, Vip};
+use model::{
+    EngineVersion, Epoch, InstanceId, Limits, Logins, NodeAddr, NodeId, NodeRole, Route, RoutingTable, Target, TypeId,
+    Vip,
+};
 
 use crate::{Reader, Result, Row, Tx, args, count_on, counter};
 
@@ -269,12 +272,15 @@ pub fn routes_version(reader: &mut dyn Reader) -> Result<i64> {
     counter(reader, ROUTES)
 }
 
-/// The routing table: every address, and the primary that it leads to while it is open.
+/// The addresses of the routing table, and the primary that each leads to while it is open. Who may come in and how one
+/// signs in is not in it.
 pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
     let version = routes_version(reader)?;
     let rows = reader.rows(
-        "select i.id, i.address, i.port, i.is_open, n.id, n.address, n.port, n.epoch
-         from instance i left join node n on n.instance = i.id and n.role = 0 and n.runs = 1 order by i.id",
+        "select i.id, a.address, a.port, i.is_open, n.id, n.address, n.port, n.epoch, i.client_limit, i.bandwidth_mbit
+         from instance i join (select id, address, port from instance union all
+             select instance, address, port from address) a on a.id = i.id
+         left join node n on n.instance = i.id and n.role = 0 and n.runs = 1 order by i.id",
         &[],
     )?;
     let routes = rows.into_iter().map(|mut row| {
@@ -295,7 +301,18 @@ pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
             } else {
                 None
             },
+            sources: None,
+            limits: Limits {
+                connections: row.int_opt(8)?.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+                inbound: row.int_opt(9)?.map(bytes_a_second),
+                outbound: row.int_opt(9)?.map(bytes_a_second),
+            },
+            logins: Logins::default(),
         })
     });
     Ok(RoutingTable { version, routes: routes.collect::<Result<_>>()? })
+}
+
+fn bytes_a_second(mbit: i64) -> u64 {
+    u64::try_from(mbit).unwrap_or(0).saturating_mul(1_000_000 / 8)
 }

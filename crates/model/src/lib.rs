@@ -16,7 +16,10 @@ pub use engine::{Architecture, EngineKind, EngineVersion, TypeId};
 pub use error::{ApiError, Code, Text, code};
 pub use ids::{Epoch, InstanceId, NodeId, TaskId};
 pub use node::{AclUser, NodeSpec, Upstream};
-pub use routing::{GatewayReport, NodeAddr, Route, RouteFailure, RoutingTable, Target, Vip};
+pub use routing::{
+    Connected, Fingerprint, GatewayReport, Limits, Logins, NodeAddr, Route, RouteFailure, RoutingTable, SourceRule,
+    Target, Vip,
+};
 pub use secret::Secret;
 pub use state::{BillingMode, DealStatus, InstanceStatus, NodeRole};
 pub use task::{TASK_TYPES, TaskResult, TaskType};

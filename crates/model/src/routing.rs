@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{Epoch, InstanceId, NodeId};
@@ -38,16 +40,65 @@ pub struct Target {
     pub epoch: Epoch,
 }
 
+/// Decides over connections from some sources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRule {
+    /// The sources.
+    pub from: IpNet,
+    /// Whether they may connect.
+    pub accepts: bool,
+}
+
+/// What the connections of an instance may be and carry, over all its addresses together. `None`: as much as there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// How many there may be.
+    pub connections: Option<u32>,
+    /// What clients may send, in bytes a second.
+    pub inbound: Option<u64>,
+    /// What clients may get, in bytes a second.
+    pub outbound: Option<u64>,
+}
+
+/// How one signs in at an instance beyond what its nodes understand: with `name`, separator and password in one, as the
+/// password of the default user.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logins {
+    /// What stands between a name and its password.
+    pub separator: String,
+    /// The users besides the default one.
+    pub accounts: Vec<String>,
+    /// The fingerprint of the default user's password. One who sends it means that password, whatever it looks like.
+    pub password: Option<Fingerprint>,
+    /// The fingerprint of the default user's former password, as long as it works too. Who signs in with it is counted.
+    pub old_password: Option<Fingerprint>,
+}
+
+/// By what a password is recognized where it must not be known: the SHA-256, in hexadecimal digits, of the instance's id,
+/// a colon, and the SHA-256 of the password as Redis's ACL has it (`#` and hexadecimal digits).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(pub String);
+
 /// Where the connections to one address go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// Whose address it is.
+    /// Whose address it is. An instance may have several.
     pub instance: InstanceId,
     /// The address.
     pub vip: Vip,
     /// The primary. `None`: the address is closed but stays reserved: the gateway keeps the port bound,
     /// refuses connections, and resets those that were open.
     pub target: Option<Target>,
+    /// Who may connect: the first rule that names the source decides, and where none does, it may not. `None`: everybody.
+    #[serde(default)]
+    pub sources: Option<Vec<SourceRule>>,
+    /// The same for all addresses of an instance.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The same for all addresses of an instance.
+    #[serde(default)]
+    pub logins: Logins,
 }
 
 /// All that the gateway knows. It is replaced as a whole; a table with a lower version than the one in force is dropped.
@@ -82,4 +133,16 @@ pub struct GatewayReport {
     pub failures: Vec<RouteFailure>,
     /// Open client connections, over all routes.
     pub connections: u64,
+    /// The same by instance, for those that have any.
+    #[serde(default)]
+    pub instances: BTreeMap<InstanceId, Connected>,
+}
+
+/// The open client connections of an instance, over all its addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connected {
+    /// All of them.
+    pub open: u64,
+    /// Those whose last successful sign-in was with the default user's former password.
+    pub on_old_password: u64,
 }

@@ -120,6 +120,10 @@ impl Gateway for GatewayProcess {
         self.release.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>> {
+        Box::pin(async move { self.client.report().await.map_err(|error| error.to_string()) })
+    }
+
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>> {
         Box::pin(async move {
             let report = self.client.publish(&table).await.map_err(|error| error.to_string())?;

@@ -22,7 +22,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{FleetError, load, load_node, put_routes_in_force};
 use crate::cx::FlowCx;
 use crate::nodes::{NodeError, Peer, Replication};
-use crate::spec;
+use crate::spec::{self, Wanted};
 
 /// How far behind its primary, in bytes of the stream, a replica may be when a planned switch begins.
 pub(crate) const NEAR: i64 = 1 << 20;
@@ -285,7 +285,7 @@ pub(crate) async fn start_streams(cx: &FlowCx, id: &InstanceId) -> Result<(), Fl
 pub(crate) async fn stream_again(cx: &FlowCx, node: &NodeId) -> Result<(), FleetError> {
     let until = cx.clock.passed() + SYNCED_WITHIN;
     while cx.clock.passed() < until {
-        let (instance, nodes, _) = load_node(cx, node)?;
+        let (Wanted { instance, nodes, .. }, _) = load_node(cx, node)?;
         let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs);
         let asked = join_all(replicas.map(|node| async {
             let seen = cx.nodes.replication(&spec::peer(&cx.sealer, &instance, node)?).await?;
@@ -346,9 +346,9 @@ pub(crate) async fn keep_roles(cx: &FlowCx, id: &InstanceId, with_replicas: bool
 /// Puts the best replica in the place of a primary whose process has ended; answers whether there was one. Where there
 /// is none, the primary is to come back with its data.
 pub(crate) async fn fail_over(cx: &FlowCx, node: &NodeId, ended: Epoch) -> Result<bool, FleetError> {
-    let (instance, _, _) = load_node(cx, node)?;
+    let (Wanted { instance, .. }, _) = load_node(cx, node)?;
     let alone = cx.roles.alone(&instance.id).await;
-    let (instance, nodes, node) = load_node(cx, node)?;
+    let (Wanted { instance, nodes, .. }, node) = load_node(cx, node)?;
     if node.role != NodeRole::Primary || node.epoch != ended || !instance.is_open {
         return Ok(false);
     }

@@ -50,6 +50,13 @@ impl Gateway for SimGateway {
         crate::cx::GATEWAY_RELEASE.into()
     }
 
+    fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>> {
+        Box::pin(async {
+            let version = self.table.lock().unwrap().version;
+            Ok(GatewayReport { version, ..GatewayReport::default() })
+        })
+    }
+
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>> {
         Box::pin(async move {
             let mut current = self.table.lock().unwrap();
@@ -250,13 +257,13 @@ impl Site {
 
     /// What must be true whenever no task is open: the world is what the ledger wants, and nothing else is there.
     pub(super) fn assert_settled(&self, context: &str) {
-        let (open, instances, nodes, table) = self
+        let (open, instances, nodes) = self
             .cx
             .ledger
             .read(|reader| {
                 let open = ledger::count_open_tasks(reader)?;
                 let (instances, nodes) = (ledger::all_instances(reader)?, ledger::all_nodes(reader)?);
-                Ok((open, instances, nodes, ledger::routing_table(reader)?))
+                Ok((open, instances, nodes))
             })
             .unwrap();
         assert_eq!(open, 0, "{context}: tasks are open");
@@ -273,7 +280,8 @@ impl Site {
                 let running = self.world.running(&node.id);
                 assert_eq!(running, node.runs.then_some(node.epoch), "{context}: node {}", node.number);
                 if node.runs {
-                    let mut wanted = spec::users(&self.cx.sealer, instance).unwrap();
+                    let wanted = spec::Wanted::load(&self.cx.ledger, &instance.id).unwrap().unwrap();
+                    let mut wanted = spec::users(&self.cx.sealer, &wanted).unwrap();
                     let mut got = self.world.users(&node.id).unwrap();
                     wanted.sort_by(|a, b| a.name.cmp(&b.name));
                     got.sort_by(|a, b| a.name.cmp(&b.name));
@@ -289,7 +297,7 @@ impl Site {
         assert!(self.world.orphans(&known).is_empty(), "{context}: orphans run");
         let strange = self.world.folders().into_iter().filter(|node| !known.contains(node)).count();
         assert_eq!(strange, 0, "{context}: data of nodes that are gone");
-        let mut routes = table.routes;
+        let mut routes = crate::routes::table(&self.cx).unwrap().routes;
         // A deleted instance's route goes when the keeper of routes is woken.
         let mut in_force = self.gateway.table.lock().unwrap().routes.clone();
         in_force.retain(|route| instances.iter().any(|instance| instance.id == route.instance));

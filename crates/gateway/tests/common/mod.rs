@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gateway::{Client, Error};
-use model::{Epoch, GatewayReport, InstanceId, NodeAddr, NodeId, Route, RoutingTable, Target, Vip};
+use model::{Epoch, GatewayReport, InstanceId, Limits, Logins, NodeAddr, NodeId, Route, RoutingTable, Target, Vip};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -112,7 +112,14 @@ pub(crate) fn target_at(addr: SocketAddr, epoch: i64) -> Option<Target> {
 }
 
 pub(crate) fn route(number: u64, vip: Vip, target: Option<Target>) -> Route {
-    Route { instance: instance(number), vip, target }
+    Route {
+        instance: instance(number),
+        vip,
+        target,
+        sources: None,
+        limits: Limits::default(),
+        logins: Logins::default(),
+    }
 }
 
 /// A node that answers each line with its name and the line. `quit` makes it answer and end the connection, `drop`

@@ -1,0 +1,60 @@
+use std::collections::HashMap;
+
+use model::InstanceId;
+
+use crate::{Reader, Result, SecurityRule, read_rules};
+
+/// The parameter that says what stands between an account's name and its password.
+const SEPARATOR: &str = "UserPasswordSeparate";
+
+/// How one signs in at an instance that has more than its default user with one password.
+#[derive(Clone, Debug, Default)]
+pub struct Doorkeeping {
+    /// What stands between a name and its password; `None` where it was not set.
+    pub separator: Option<String>,
+    /// The accounts' names.
+    pub accounts: Vec<String>,
+    /// The default user's password, as in [`crate::Instance`]; `None` where it needs none.
+    pub password: Option<Vec<u8>>,
+    /// The one that works besides.
+    pub old_password: Option<Vec<u8>>,
+}
+
+/// The instances with accounts or with a password that is being changed.
+pub fn doorkeeping(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, Doorkeeping>> {
+    let rows = reader.rows(
+        "select i.id, case when i.no_auth = 0 then i.password end, i.old_password, p.value
+         from instance i left join param p on p.instance = i.id and p.name = $1
+         where i.old_password is not null or exists (select 1 from instance_account a where a.instance = i.id)",
+        crate::args![SEPARATOR],
+    )?;
+    let mut all = HashMap::new();
+    for mut row in rows {
+        let (password, old_password) = (row.blob_opt(1)?, row.blob_opt(2)?);
+        let separator = row.text_opt(3)?;
+        let keeping = Doorkeeping { separator, accounts: Vec::new(), password, old_password };
+        all.insert(row.parsed(0, InstanceId::parse)?, keeping);
+    }
+    for mut row in reader.rows("select instance, name from instance_account order by instance, name", &[])? {
+        let name = row.text(1)?;
+        if let Some(keeping) = all.get_mut(&row.parsed(0, InstanceId::parse)?) {
+            keeping.accounts.push(name);
+        }
+    }
+    Ok(all)
+}
+
+/// The inbound rules of each instance that is in security groups, those of its first group first.
+pub fn inbound_rules(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, Vec<SecurityRule>>> {
+    let rows = reader.rows(
+        "select g.instance, s.inbound from instance_group g join security_group s on s.id = g.security_group
+         order by g.instance, g.place",
+        &[],
+    )?;
+    let mut all: HashMap<InstanceId, Vec<SecurityRule>> = HashMap::new();
+    for mut row in rows {
+        let rules = read_rules(&row.text(1)?)?;
+        all.entry(row.parsed(0, InstanceId::parse)?).or_default().extend(rules);
+    }
+    Ok(all)
+}
