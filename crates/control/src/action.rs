@@ -31,6 +31,11 @@ pub const REDIS: Api = Api { product: "redis", version: "2018-04-12" };
 /// The regions and zones of a product.
 pub const REGION: Api = Api { product: "region", version: "2022-06-27" };
 
+/// Networks and security groups, as far as instances are concerned.
+pub const VPC: Api = Api { product: "vpc", version: "2017-03-12" };
+/// Tags and projects.
+pub const TAG: Api = Api { product: "tag", version: "2018-08-13" };
+
 /// What goes beyond those: tasks are looked into, steered and watched.
 pub const OPENCRS: Api = Api { product: "opencrs", version: "2026-11-24" };
 

@@ -34,7 +34,7 @@ mod when;
 mod tests;
 
 pub use access::{Access, Caller, Resource, Verb};
-pub use action::{ActionEntry, Answered, Api, Call, Event, Events, Language, OPENCRS, REDIS, REGION};
+pub use action::{ActionEntry, Answered, Api, Call, Event, Events, Language, OPENCRS, REDIS, REGION, TAG, VPC};
 pub use actions::ACTIONS;
 pub use answers::Answers;
 pub use cx::{FlowCx, Gateway, Wake};

@@ -49,7 +49,13 @@ impl Keys for RootKeys {
 const UNBUILT: &str = include_str!("../../../api/unimplemented.txt");
 
 /// The products that have actions. The service itself is called as the first one is.
-pub(crate) const PRODUCTS: &[&str] = &[control::OPENCRS.product, control::REDIS.product, control::REGION.product];
+pub(crate) const PRODUCTS: &[&str] = &[
+    control::OPENCRS.product,
+    control::REDIS.product,
+    control::REGION.product,
+    control::TAG.product,
+    control::VPC.product,
+];
 
 struct Actions;
 
