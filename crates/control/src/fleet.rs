@@ -23,7 +23,8 @@ use crate::spec::{self, Wanted};
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
 pub use self::roles::Roles;
 pub(crate) use self::roles::{
-    NEAR, await_stream, fail_over, hand_over, keep_roles, primary_of, start_streams, stream_again, take_over,
+    NEAR, await_stream, fail_over, hand_over, keep_roles, primary_of, start_streams, stream_again, successors,
+    take_over,
 };
 
 /// The pause between two looks at a node that is about to be ready.
@@ -130,7 +131,9 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     if !node.runs {
         return Err(FleetError::NotWanted(node.id));
     }
-    let state = cx.runtime.ensure(spec::node_spec(&cx.sealer, &wanted, &node)?).await?;
+    let spec = spec::node_spec(&cx.sealer, &wanted, &node)?;
+    let followed = spec.upstream.as_ref().map(|upstream| upstream.addr);
+    let state = cx.runtime.ensure(spec).await?;
     let peer = spec::peer(&cx.sealer, &wanted.instance, &node)?;
     wait_until_serving(cx, &node, &peer).await?;
     // It started as it was wanted a moment ago, and changes pass over nodes that don't run.
@@ -141,6 +144,11 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     }
     if now.instance.memory_mb != wanted.instance.memory_mb {
         cx.nodes.set_memory(&peer, spec::memory(&now.instance)).await?;
+    }
+    if let Some((followed, primary)) = followed.zip(primary_of(&now.nodes))
+        && followed != primary.addr
+    {
+        roles::put_right(cx, &now.instance, primary, &[&node]).await?;
     }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
 }
@@ -222,31 +230,30 @@ pub(crate) async fn sync_replicas(cx: &FlowCx, id: &InstanceId) -> Result<(), Fl
     start_streams(cx, id).await
 }
 
+/// Whoever is the primary, and where, is read anew at each look: another may take its part meanwhile.
 async fn attach(cx: &FlowCx, id: &InstanceId, which: impl Fn(&Node) -> bool) -> Result<(), FleetError> {
-    let (instance, nodes) = load(&cx.ledger, id)?;
-    let Some(primary) = primary_of(&nodes).filter(|_| nodes.len() > 1) else { return Ok(()) };
-    let peer = spec::peer(&cx.sealer, &instance, primary)?;
-    if cx.nodes.replication(&peer).await?.upstream.is_some() {
-        // What a switch that was broken off has left.
-        cx.nodes.promote(&peer).await?;
-    }
-    let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && which(node));
-    try_join_all(replicas.map(|replica| async {
-        let peer = spec::peer(&cx.sealer, &instance, replica)?;
-        let mut look = SHORTEST_LOOK;
-        loop {
-            let seen = cx.nodes.replication(&peer).await?;
-            match seen.upstream {
-                Some(upstream) if upstream == primary.addr && seen.is_synced => return Ok::<(), FleetError>(()),
-                Some(upstream) if upstream == primary.addr => {}
-                _ => cx.nodes.follow(&peer, primary.addr).await?,
-            }
-            cx.clock.sleep(look).await;
-            look = (look * 2).min(LONGEST_LOOK);
+    let mut look = SHORTEST_LOOK;
+    loop {
+        let (instance, nodes) = load(&cx.ledger, id)?;
+        let Some(primary) = primary_of(&nodes).filter(|_| nodes.len() > 1) else { return Ok(()) };
+        let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && which(node));
+        let of = &instance;
+        let asked = try_join_all(replicas.chain([primary]).map(|node| async move {
+            let peer = spec::peer(&cx.sealer, of, node)?;
+            Ok::<_, FleetError>((node, cx.nodes.replication(&peer).await?))
+        }));
+        let asked = asked.await?;
+        let upstream = |node: &Node| (node.role == NodeRole::Replica).then_some(primary.addr);
+        let astray: Vec<&Node> =
+            asked.iter().filter(|(node, seen)| seen.upstream != upstream(node)).map(|(node, _)| *node).collect();
+        if !astray.is_empty() {
+            roles::put_right(cx, &instance, primary, &astray).await?;
+        } else if asked.iter().all(|(node, seen)| node.role == NodeRole::Primary || seen.is_synced) {
+            return Ok(());
         }
-    }))
-    .await?;
-    Ok(())
+        cx.clock.sleep(look).await;
+        look = (look * 2).min(LONGEST_LOOK);
+    }
 }
 
 /// Ends all nodes of an instance, keeping their data.
@@ -292,6 +299,9 @@ pub(crate) async fn start_these(cx: &FlowCx, ids: &[NodeId]) -> Result<Write, Fl
 pub(crate) async fn remove_these(cx: &FlowCx, ids: &[NodeId]) -> Result<(), FleetError> {
     for id in ids {
         let Some(node) = cx.ledger.read(|reader| ledger::node(reader, id))? else { continue };
+        if node.role == NodeRole::Primary {
+            return Err(FleetError::RolesChanged);
+        }
         match cx.runtime.remove(node.id.clone(), node.epoch).await {
             Err(RuntimeError::Stale { node, asked, known }) => {
                 catch_up(cx, node.clone(), asked, known).await?;

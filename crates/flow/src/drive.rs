@@ -226,6 +226,11 @@ impl<C: Context> Driver<'_, C> {
             StepError::Fail { code, message } => (code.clone(), message.clone()),
             StepError::Retry(why) => ("FailedOperation.SystemError".to_owned(), why.clone()),
             StepError::Park { until, why } => return (None, Next::Park(waiting(why), *until)),
+            StepError::Vain { code, message } => {
+                let (code, message) = (code.clone(), message.clone());
+                let passed = Some(self.passed(cursor, now, message.clone()));
+                return (passed, Next::End(End::Undone { code, message }));
+            }
         };
         if !final_now {
             return (None, Next::Step(Cursor { tries: cursor.tries + 1, ..waiting(&why) }));

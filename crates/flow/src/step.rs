@@ -37,6 +37,14 @@ pub enum StepError {
         /// For the person who reads the task's message.
         message: String,
     },
+    /// It did not work, and everything is as it was before all the same: the task ends as failed, past the pivot too.
+    #[error("{message}")]
+    Vain {
+        /// A code of the API, for programs.
+        code: String,
+        /// For the person who reads the task's message.
+        message: String,
+    },
     /// Its moment has not come: the task is laid aside until then, or until somebody wakes it, and the time in between
     /// counts for no deadline.
     #[error("{why}")]

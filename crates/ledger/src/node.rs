@@ -138,15 +138,16 @@ pub fn set_running(tx: &mut dyn Tx, instance: &InstanceId, runs: bool) -> Result
     routes_changed(tx)
 }
 
-/// As [`set_running`], for one node.
+/// As [`set_running`], for one node. A primary runs on.
 pub fn set_node_running(tx: &mut dyn Tx, node: &NodeId, runs: bool) -> Result<()> {
-    tx.exec("update node set runs = $2, epoch = epoch + 1 where id = $1 and runs <> $2", args![node, runs])?;
+    let sql = "update node set runs = $2, epoch = epoch + 1 where id = $1 and runs <> $2 and (role = 1 or $2 = 1)";
+    tx.exec(sql, args![node, runs])?;
     routes_changed(tx)
 }
 
-/// Deletes a node.
+/// Deletes a node, unless it is a primary.
 pub fn delete_node(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
-    tx.exec("delete from node where id = $1", args![node])?;
+    tx.exec("delete from node where id = $1 and role = 1", args![node])?;
     routes_changed(tx)
 }
 

@@ -28,6 +28,8 @@ use crate::spec::{self, Wanted};
 pub(crate) const NEAR: i64 = 1 << 20;
 /// How long a fenced primary's clients wait for its successor to have the rest.
 const CATCH_UP_WITHIN: Duration = Duration::from_millis(500);
+/// How long one that is told what to do may take, once clients wait for it.
+const OBEYS_WITHIN: Duration = Duration::from_secs(1);
 /// How soon clients who write all the time send their next write.
 const HELD_WITHIN: Duration = Duration::from_millis(3);
 /// How far behind a dead primary its successor may be.
@@ -124,23 +126,27 @@ pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
             cx.clock.sleep(HELD_WITHIN).await;
             cx.nodes.fence(&old).await?;
         }
-        if let Err(error) = catch_up(cx, &old, &new).await {
+        let succeeds = async {
+            catch_up(cx, &old, &new).await?;
+            within(cx, OBEYS_WITHIN, &new, cx.nodes.promote(&new)).await
+        };
+        if let Err(error) = succeeds.await {
+            // Should the successor still be promoted, no address leads to it, and it is put right.
             cx.nodes.promote(&old).await?;
             return Err(error);
         }
-        cx.nodes.promote(&new).await?;
         let (from, to) = ((from.id.clone(), from.epoch), (to.id.clone(), to.epoch));
         let handed = cx.ledger.write(move |tx| ledger::hand_over(tx, (&from.0, from.1), (&to.0, to.1), false));
         if !handed.await? {
             return Err(FleetError::RolesChanged);
         }
     }
-    put_routes_in_force(cx).await?;
+    let routed = put_routes_in_force(cx).await;
     // No client reaches the old primary any more. Until it follows it holds what its clients wanted to write.
     let (instance, nodes) = load(&cx.ledger, id)?;
     arrange(cx, &instance, &nodes).await?;
     drop(alone);
-    Ok(())
+    routed.map(drop)
 }
 
 /// As [`hand_over`], whatever it costs: a primary that gives no answer is killed, and what the replica has not got by
@@ -196,14 +202,15 @@ async fn come_near(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError
 async fn catch_up(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError> {
     let until = cx.clock.passed() + CATCH_UP_WITHIN;
     let mut look = SHORTEST_LOOK;
-    let all = cx.nodes.replication(old).await?.offset;
+    let all = within(cx, CATCH_UP_WITHIN, old, cx.nodes.replication(old)).await?.offset;
     loop {
-        let replica = cx.nodes.replication(new).await?;
+        let left = until.saturating_sub(cx.clock.passed());
+        let replica = within(cx, left, new, cx.nodes.replication(new)).await?;
         match replica.upstream {
             // An earlier try has promoted it, behind the same fence.
             None => return Ok(()),
             Some(upstream) if upstream == old.addr && replica.applied >= all => return Ok(()),
-            Some(_) if cx.clock.passed() >= until => {
+            Some(_) if left.is_zero() => {
                 let why = format!("{} bytes are missing", all.saturating_sub(replica.applied));
                 return Err(NodeError { addr: new.addr, reason: why }.into());
             }
@@ -214,6 +221,73 @@ async fn catch_up(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError>
     }
 }
 
+/// What a node answers, unless it takes longer.
+async fn within<T>(
+    cx: &FlowCx,
+    span: Duration,
+    peer: &Peer,
+    asked: impl Future<Output = Result<T, NodeError>>,
+) -> Result<T, FleetError> {
+    tokio::select! {
+        biased;
+        answer = asked => Ok(answer?),
+        () = cx.clock.sleep(span) => {
+            Err(NodeError { addr: peer.addr, reason: format!("no answer within {} ms", span.as_millis()) }.into())
+        }
+    }
+}
+
+/// Has nodes that were seen to be astray follow the primary, or take writes where it is that itself; unless another has
+/// become the primary meanwhile.
+pub(super) async fn put_right(
+    cx: &FlowCx,
+    instance: &Instance,
+    primary: &Node,
+    astray: &[&Node],
+) -> Result<(), FleetError> {
+    let alone = cx.roles.alone(&instance.id).await;
+    let (instance, nodes) = load(&cx.ledger, &instance.id)?;
+    let same = |now: &Node| now.id == primary.id && now.epoch == primary.epoch && now.addr == primary.addr;
+    if !primary_of(&nodes).is_some_and(same) {
+        return Ok(());
+    }
+    for node in astray {
+        let peer = spec::peer(&cx.sealer, &instance, node)?;
+        if node.id == primary.id {
+            // What a switch that was broken off has left.
+            within(cx, OBEYS_WITHIN, &peer, cx.nodes.promote(&peer)).await?;
+        } else {
+            within(cx, OBEYS_WITHIN, &peer, cx.nodes.follow(&peer, primary.addr)).await?;
+        }
+    }
+    drop(alone);
+    Ok(())
+}
+
+/// The members among these that could take the primary's part now, without loss and at once: each answers, and has all the
+/// data. The one that has most is the first.
+pub(crate) async fn successors(
+    cx: &FlowCx,
+    id: &InstanceId,
+    which: impl Fn(&Node) -> bool,
+) -> Result<Vec<NodeId>, FleetError> {
+    let (instance, nodes) = load(&cx.ledger, id)?;
+    let Some(primary) = primary_of(&nodes) else { return Ok(Vec::new()) };
+    let start = (primary.id.clone(), primary.epoch);
+    let can = |node: &&Node| {
+        let is_member = node.role == NodeRole::Replica && node.runs && !node.joins;
+        is_member && node.observed_stream.as_ref() == Some(&start) && which(node)
+    };
+    let asked = join_all(nodes.iter().filter(can).map(|node| async {
+        let peer = spec::peer(&cx.sealer, &instance, node).ok()?;
+        let seen = within(cx, OBEYS_WITHIN, &peer, cx.nodes.replication(&peer)).await.ok()?;
+        (seen.upstream == Some(primary.addr) && seen.is_synced).then(|| (seen.applied, node.id.clone()))
+    }));
+    let mut found: Vec<_> = asked.await.into_iter().flatten().collect();
+    found.sort_by(|(one, _), (other, _)| other.cmp(one));
+    Ok(found.into_iter().map(|(_, node)| node).collect())
+}
+
 /// Brings the roles of an instance's running nodes to what the ledger names: the primary takes writes, all others follow
 /// it. To be called by one who is alone with the roles.
 async fn arrange(cx: &FlowCx, instance: &Instance, nodes: &[Node]) -> Result<(), FleetError> {
@@ -222,13 +296,17 @@ async fn arrange(cx: &FlowCx, instance: &Instance, nodes: &[Node]) -> Result<(),
     if cx.nodes.replication(&peer).await?.upstream.is_some() {
         cx.nodes.promote(&peer).await?;
     }
-    let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && node.observed_up);
+    // Those that are just being started too: they were told of whoever was the primary then.
+    let replicas = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs);
     let followed = join_all(replicas.map(|replica| async {
         let peer = spec::peer(&cx.sealer, instance, replica)?;
-        if cx.nodes.replication(&peer).await?.upstream != Some(primary.addr) {
-            cx.nodes.follow(&peer, primary.addr).await?;
-        }
-        Ok::<(), FleetError>(())
+        let follows = async {
+            if cx.nodes.replication(&peer).await?.upstream != Some(primary.addr) {
+                cx.nodes.follow(&peer, primary.addr).await?;
+            }
+            Ok(())
+        };
+        within(cx, OBEYS_WITHIN, &peer, follows).await
     }));
     // One that gives no answer follows when it is started anew, and is looked at again before.
     for error in followed.await.into_iter().filter_map(Result::err) {
@@ -317,6 +395,13 @@ pub(crate) async fn await_stream(
         if if to_all { awaited.all(flows_to) } else { awaited.any(flows_to) } {
             return Ok(());
         }
+        if look == LONGEST_LOOK {
+            // Roles may have changed under it, and nobody else looks after an instance that a task has.
+            let alone = cx.roles.alone(id).await;
+            let (instance, nodes) = load(&cx.ledger, id)?;
+            arrange(cx, &instance, &nodes).await?;
+            drop(alone);
+        }
         cx.clock.sleep(look).await;
         look = (look * 2).min(LONGEST_LOOK);
     }
@@ -371,9 +456,15 @@ pub(crate) async fn fail_over(cx: &FlowCx, node: &NodeId, ended: Epoch) -> Resul
         return Ok(false);
     }
     tracing::warn!(instance = %instance.id, old = %node.id, new = %successor.id, "a replica has taken over");
-    put_routes_in_force(cx).await?;
+    // It is done whatever comes next: who keeps the routes, and the roles, goes on with it.
+    if let Err(error) = put_routes_in_force(cx).await {
+        tracing::warn!(instance = %instance.id, %error, "the address does not lead to the new primary yet");
+        cx.wake.routes.notify_one();
+    }
     let (instance, nodes) = load(&cx.ledger, &instance.id)?;
-    arrange(cx, &instance, &nodes).await?;
+    if let Err(error) = arrange(cx, &instance, &nodes).await {
+        tracing::warn!(instance = %instance.id, %error, "the replicas do not follow the new primary yet");
+    }
     drop(alone);
     Ok(true)
 }
@@ -420,7 +511,7 @@ async fn choose_successor<'a>(
 fn can_succeed(seen: &Replication, dead: NodeAddr, received: bool, least: i64) -> bool {
     let had_all = match seen.upstream {
         // Promoted by a switch that was broken off.
-        None => true,
+        None => received,
         Some(upstream) if upstream == dead && received => {
             seen.is_synced || seen.lost_for.is_some_and(|lost| lost <= LAG_LIMIT)
         }
@@ -444,7 +535,7 @@ mod tests {
                 Replication { upstream: Some(dead), applied: 100, offset: 100, lost_for, ..Default::default() };
             change(&mut seen);
             assert_eq!(can_succeed(&seen, dead, true, 90), can, "{what}");
-            assert!(!can_succeed(&seen, dead, false, 90) || seen.upstream.is_none(), "the stream never flowed");
+            assert!(!can_succeed(&seen, dead, false, 90), "the stream never flowed");
         };
         check(&|_| {}, true, "lost a second ago");
         check(&|seen| (seen.is_synced, seen.lost_for) = (true, None), true, "has not noticed yet");

@@ -61,11 +61,11 @@ async fn hand_over(cx: &FlowCx, flow: &mut RemoveNodes) -> StepResult<FlowCx> {
     if !fleet::primary_of(&nodes).is_some_and(|primary| leaves(&primary.id)) {
         return Ok(None);
     }
-    let mut staying = nodes.iter().filter(|node| !leaves(&node.id) && !node.joins && node.runs);
-    let Some(successor) = staying.find(|node| node.observed_up) else {
-        return Err(StepError::Retry("no replica that stays is up".into()));
+    let staying = fleet::successors(cx, &flow.instance, |node| !leaves(&node.id)).await?;
+    let Some(successor) = staying.first() else {
+        return Err(StepError::Retry("no replica that stays has all the data and answers".into()));
     };
-    fleet::hand_over(cx, &flow.instance, &successor.id).await?;
+    fleet::hand_over(cx, &flow.instance, successor).await?;
     Ok(None)
 }
 

@@ -2,17 +2,17 @@
 //! (066). The new nodes start, follow the primary until they have everything, take over, and the old ones go. The
 //! cut-over may wait for the maintenance window; the instance is free for other tasks meanwhile.
 
-use flow::{End, Flow, Outcome, Step, StepResult, steps};
+use flow::{End, Flow, Outcome, Step, StepError, StepResult, steps};
 use ledger::{
     Tx, count_members, end_events, join_node, set_busy_if_idle, set_engine, set_node_joining, set_node_running,
     set_shows_node_set, settle_deal, swap_numbers, write,
 };
-use model::{EngineVersion, InstanceId, Millis, NodeId, TypeId};
+use model::{EngineVersion, InstanceId, Millis, NodeId, NodeRole, TypeId};
 use serde::{Deserialize, Serialize};
 
 use super::{show_busy, window};
 use crate::cx::FlowCx;
-use crate::fleet::{self, Newcomer};
+use crate::fleet::{self, FleetError, Newcomer};
 
 /// What the flow remembers.
 #[derive(Serialize, Deserialize)]
@@ -111,6 +111,13 @@ async fn await_window(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx
 
 /// Who takes the writes, and who is a member, changes in one step: from here on the old nodes are gone.
 async fn hand_over(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+    lead_by_newcomer(cx, flow).await?;
+    let places = flow.places();
+    Ok(Some(write(move |tx| places.take(tx).map(drop))))
+}
+
+/// Where the primary is one that is replaced, its newcomer takes its part; all newcomers have all the data then.
+async fn lead_by_newcomer(cx: &FlowCx, flow: &ReplaceNodes) -> Result<(), FleetError> {
     let newcomers = Newcomer::ids(&flow.newcomers);
     let (_, nodes) = fleet::load(&cx.ledger, &flow.instance)?;
     let primary = fleet::primary_of(&nodes).map(|node| node.id.clone());
@@ -118,20 +125,58 @@ async fn hand_over(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     let successor = flow.newcomers.iter().find(|newcomer| newcomer.replaces == primary);
     if let Some(successor) = successor {
         fleet::attach_these(cx, &flow.instance, &newcomers).await?;
-        fleet::hand_over(cx, &flow.instance, &successor.node).await?;
+        fleet::hand_over(cx, &flow.instance, &successor.node).await
     } else if let Some(primary) = primary.filter(|primary| newcomers.contains(primary)) {
-        fleet::hand_over(cx, &flow.instance, &primary).await?;
+        fleet::hand_over(cx, &flow.instance, &primary).await
     } else {
-        fleet::attach_these(cx, &flow.instance, &newcomers).await?;
+        fleet::attach_these(cx, &flow.instance, &newcomers).await
     }
-    let (id, pairs, type_id, version) = (flow.instance.clone(), flow.newcomers.clone(), flow.type_id, flow.version);
-    let shows = flow.shows_node_set;
-    Ok(Some(write(move |tx| {
-        pairs.iter().try_for_each(|newcomer| take_place(tx, newcomer))?;
-        set_engine(tx, &id, type_id, version)?;
-        set_shows_node_set(tx, &id, shows)?;
-        count_members(tx, &id)
-    })))
+}
+
+/// The newcomers' places among the members.
+#[derive(Clone)]
+struct Places {
+    instance: InstanceId,
+    newcomers: Vec<Newcomer>,
+    type_id: TypeId,
+    version: EngineVersion,
+    shows_node_set: bool,
+}
+
+impl ReplaceNodes {
+    fn places(&self) -> Places {
+        Places {
+            instance: self.instance.clone(),
+            newcomers: self.newcomers.clone(),
+            type_id: self.type_id,
+            version: self.version,
+            shows_node_set: self.shows_node_set,
+        }
+    }
+}
+
+impl Places {
+    /// Has every newcomer take its place, unless one that is replaced has become the primary meanwhile; answers whether
+    /// they have them.
+    fn take(&self, tx: &mut dyn Tx) -> ledger::Result<bool> {
+        let nodes = ledger::nodes_of(tx.reader(), &self.instance)?;
+        let leads = |id: &NodeId| nodes.iter().any(|node| node.id == *id && node.role == NodeRole::Primary);
+        let joins = |id: &NodeId| nodes.iter().any(|node| node.id == *id && node.joins);
+        let stays = |id: &NodeId| nodes.iter().any(|node| node.id == *id && !node.joins);
+        if self.newcomers.iter().filter_map(|newcomer| newcomer.replaces.as_ref()).any(leads) {
+            return Ok(false);
+        }
+        for newcomer in &self.newcomers {
+            // The primary's newcomer is a member since it leads.
+            if joins(&newcomer.node) || newcomer.replaces.as_ref().is_some_and(stays) {
+                take_place(tx, newcomer)?;
+            }
+        }
+        set_engine(tx, &self.instance, self.type_id, self.version)?;
+        set_shows_node_set(tx, &self.instance, self.shows_node_set)?;
+        count_members(tx, &self.instance)?;
+        Ok(true)
+    }
 }
 
 fn take_place(tx: &mut dyn Tx, newcomer: &Newcomer) -> ledger::Result<()> {
@@ -158,7 +203,13 @@ async fn hand_back(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     Ok(Some(write(move |tx| newcomers.iter().try_for_each(|node| set_node_joining(tx, node)))))
 }
 
+/// One that is replaced may have become the primary in the moment in which its newcomer was to take its place.
 async fn attach_replicas(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+    let places = flow.places();
+    if !cx.ledger.write(move |tx| places.take(tx)).await.map_err(FleetError::from)? {
+        lead_by_newcomer(cx, flow).await?;
+        return Err(StepError::Retry("a node that is to go had become the primary".into()));
+    }
     fleet::attach_replicas(cx, &flow.instance).await?;
     Ok(None)
 }

@@ -80,7 +80,7 @@ impl Action for KillMasterGroup {
     }
 }
 
-/// What the flow remembers: the start of the primary that is killed.
+/// What the flow remembers: the start of the primary that is killed, chosen anew by each try.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct KillPrimary {
     instance: InstanceId,
@@ -113,6 +113,14 @@ impl Flow for KillPrimary {
 
 async fn await_stream(cx: &FlowCx, flow: &mut KillPrimary) -> StepResult<FlowCx> {
     fleet::await_stream(cx, &flow.instance, |node| !node.joins, false).await?;
+    // The stream flows as far as the primary knows; a replica that hangs does not take over.
+    if fleet::successors(cx, &flow.instance, |_| true).await?.is_empty() {
+        return Err(StepError::Retry("no replica that has all the data answers".into()));
+    }
+    let (_, nodes) = fleet::load(&cx.ledger, &flow.instance)?;
+    if let Some(primary) = fleet::primary_of(&nodes) {
+        (flow.node, flow.epoch) = (primary.id.clone(), primary.epoch);
+    }
     Ok(None)
 }
 
@@ -138,7 +146,7 @@ async fn await_successor(cx: &FlowCx, flow: &mut KillPrimary) -> StepResult<Flow
             }
             _ => {
                 let message = "no replica could take over; the primary came back with its data".into();
-                return Err(StepError::Fail { code: code::FailedOperationSystemError.into(), message });
+                return Err(StepError::Vain { code: code::FailedOperationSystemError.into(), message });
             }
         }
         cx.clock.sleep(LOOK_EVERY).await;
