@@ -1,5 +1,6 @@
 //! Every action, sorted by API and name. One action is one file.
 
+pub(crate) mod accounts;
 pub(crate) mod catalogue;
 pub(crate) mod inventory;
 pub(crate) mod lifecycle;
@@ -14,23 +15,29 @@ pub(crate) mod tasks;
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 44] = [
+pub static ACTIONS: [ActionEntry; 52] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
     entry::<steering::describe_task_steps::DescribeTaskSteps>(),
+    entry::<password::finish_rotation::FinishRotation>(),
     entry::<steering::retry_task::RetryTask>(),
+    entry::<password::rotate_password::RotatePassword>(),
     entry::<steering::set_fault::SetFault>(),
     stream_entry::<steering::watch_tasks::WatchTasks>(),
     // redis
     entry::<roles::change_replica_to_master::ChangeReplicaToMaster>(),
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
+    entry::<accounts::create_instance_account::CreateInstanceAccount>(),
     entry::<lifecycle::create_instances::CreateInstances>(),
+    entry::<accounts::delete_instance_account::DeleteInstanceAccount>(),
     entry::<catalogue::describe_bandwidth_range::DescribeBandwidthRange>(),
+    entry::<accounts::describe_instance_account::DescribeInstanceAccount>(),
     entry::<inventory::describe_instance_deal_detail::DescribeInstanceDealDetail>(),
     entry::<maintenance::describe_instance_events::DescribeInstanceEvents>(),
     entry::<inventory::describe_instance_node_info::DescribeInstanceNodeInfo>(),
+    entry::<password::describe_instance_password_policy::DescribeInstancePasswordPolicy>(),
     entry::<catalogue::describe_instance_spec_bandwidth::DescribeInstanceSpecBandwidth>(),
     entry::<inventory::describe_instance_zone_info::DescribeInstanceZoneInfo>(),
     entry::<inventory::describe_instances::DescribeInstances>(),
@@ -46,10 +53,12 @@ pub static ACTIONS: [ActionEntry; 44] = [
     entry::<roles::kill_master_group::KillMasterGroup>(),
     entry::<password::modfiy_instance_password::ModfiyInstancePassword>(),
     entry::<inventory::modify_instance::ModifyInstance>(),
+    entry::<accounts::modify_instance_account::ModifyInstanceAccount>(),
     entry::<shape::modify_instance_availability_zones::ModifyInstanceAvailabilityZones>(),
     entry::<orders::modify_instance_charge_type::ModifyInstanceChargeType>(),
     entry::<maintenance::modify_instance_event::ModifyInstanceEvent>(),
     entry::<password::modify_instance_password::ModifyInstancePassword>(),
+    entry::<password::modify_instance_password_policy::ModifyInstancePasswordPolicy>(),
     entry::<roles::modify_instance_read_only::ModifyInstanceReadOnly>(),
     entry::<maintenance::modify_maintenance_window::ModifyMaintenanceWindow>(),
     entry::<orders::renew_instance::RenewInstance>(),

@@ -136,13 +136,18 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     let state = cx.runtime.ensure(spec).await?;
     let peer = spec::peer(&cx.sealer, &wanted.instance, &node)?;
     wait_until_serving(cx, &node, &peer).await?;
-    // It started as it was wanted a moment ago, and changes pass over nodes that don't run.
-    let now = load_wanted(&cx.ledger, &wanted.instance.id)?;
-    let users = customers(cx, &now)?;
-    if users != customers(cx, &wanted)? {
+    // It started as it was wanted a moment ago, and changes pass over nodes that don't run. What is wanted may change while
+    // this is said, and whoever changes it may have been here before: it is over when nothing has changed meanwhile.
+    let mut users = customers(cx, &wanted)?;
+    let mut memory_mb = wanted.instance.memory_mb;
+    loop {
+        let now = load_wanted(&cx.ledger, &wanted.instance.id)?;
+        let wanted_users = customers(cx, &now)?;
+        if wanted_users == users && now.instance.memory_mb == memory_mb {
+            break;
+        }
+        (users, memory_mb) = (wanted_users, now.instance.memory_mb);
         cx.nodes.set_users(&peer, &users).await?;
-    }
-    if now.instance.memory_mb != wanted.instance.memory_mb {
         cx.nodes.set_memory(&peer, spec::memory(&now.instance)).await?;
     }
     if let Some((followed, primary)) = followed.zip(primary_of(&now.nodes))
@@ -323,6 +328,12 @@ pub(crate) async fn apply_memory(cx: &FlowCx, id: &InstanceId) -> Result<(), Fle
 pub(crate) async fn apply_users(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
     let users = &customers(cx, &load_wanted(&cx.ledger, id)?)?;
     on_running(cx, id, |_, peer| async move { cx.nodes.set_users(&peer, users).await }).await
+}
+
+/// As [`apply_users`], and then has the gateway know by what clients sign in.
+pub(crate) async fn apply_logins(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    apply_users(cx, id).await?;
+    put_routes_in_force(cx).await.map(drop)
 }
 
 /// Says something to every node that runs, whatever becomes of one.

@@ -5,7 +5,9 @@ pub(crate) mod add_nodes;
 pub(crate) mod isolate_instance;
 pub(crate) mod remove_nodes;
 pub(crate) mod replace_nodes;
+pub(crate) mod rotate_password;
 pub(crate) mod set_access;
+pub(crate) mod set_account;
 pub(crate) mod set_memory;
 pub(crate) mod window;
 
@@ -26,8 +28,10 @@ pub static FLOWS: &[FlowEntry<FlowCx>] = &[
     FlowEntry::of::<roles::kill_master_group::KillPrimary>(),
     FlowEntry::of::<remove_nodes::RemoveNodes>(),
     FlowEntry::of::<replace_nodes::ReplaceNodes>(),
+    FlowEntry::of::<rotate_password::RotatePassword>(),
     FlowEntry::of::<lifecycle::startup_instance::StartUp>(),
     FlowEntry::of::<set_access::SetAccess>(),
+    FlowEntry::of::<set_account::SetAccount>(),
     FlowEntry::of::<set_memory::SetMemory>(),
     FlowEntry::of::<roles::modify_instance_read_only::SetReadOnly>(),
     FlowEntry::of::<shape::switch_access_new_instance::CutOver>(),

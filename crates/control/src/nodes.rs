@@ -57,7 +57,8 @@ pub trait Nodes: Send + Sync {
     /// Succeeds once the node serves: it answers, and has loaded its data.
     fn ping<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<(), NodeError>>;
 
-    /// Replaces the rules of users, each whole. Open connections stay, and stay signed in.
+    /// Replaces all users but the service's own, each whole. Open connections stay, and stay signed in, but for those of
+    /// users that are gone.
     fn set_users<'a>(&'a self, peer: &'a Peer, users: &'a [AclUser]) -> BoxFuture<'a, Result<(), NodeError>>;
 
     /// Makes the node a replica of another.

@@ -47,8 +47,8 @@ const READ_ONLY: &str = " -@write";
 /// Not `-@dangerous`: that would take INFO, KEYS, SORT and FLUSHALL away.
 const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking";
 
-/// What users of read-only accounts may.
-const READER: &str = "~* &* +@read +@connection +info";
+/// What users of read-only accounts may. Among the commands for connections are some that end or hold those of others.
+const READER: &str = "~* &* +@read +@connection +info -@admin";
 
 /// Connections that an engine takes: what the API calls a standard instance's limit.
 pub(crate) const MAX_CLIENTS: u32 = 10_000;
@@ -69,7 +69,7 @@ pub(crate) fn users(sealer: &Sealer, wanted: &Wanted) -> Result<Vec<AclUser>, No
         AclUser { name: ADMIN.into(), rules: Secret::new(format!("on {} ~* &* +@all", hash_of(&admin).expose())) },
         AclUser { name: "default".into(), rules: default_user(sealer, instance)? },
     ];
-    for account in &wanted.accounts {
+    for account in wanted.accounts.iter().filter(|account| account.status != InstanceAccount::GOING) {
         users.push(AclUser { name: account.name.clone(), rules: account_user(sealer, instance, account)? });
     }
     Ok(users)

@@ -273,11 +273,18 @@ pub fn set_open(tx: &mut dyn Tx, id: &InstanceId, is_open: bool) -> Result<()> {
     crate::node::routes_changed(tx)
 }
 
-/// Sets how one gets in.
+/// Sets how one gets in, and counts the routing table on, which tells passwords apart.
 pub fn set_access(tx: &mut dyn Tx, id: &InstanceId, no_auth: bool, password: Option<&[u8]>) -> Result<()> {
     let password = password.map(<[u8]>::to_vec);
     tx.exec("update instance set no_auth = $2, password = $3 where id = $1", args![id, no_auth, password])?;
-    Ok(())
+    crate::node::routes_changed(tx)
+}
+
+/// Sets the password, and the one that works besides; counts the routing table on.
+pub fn set_passwords(tx: &mut dyn Tx, id: &InstanceId, password: &[u8], old: Option<&[u8]>) -> Result<()> {
+    let (password, old) = (password.to_vec(), old.map(<[u8]>::to_vec));
+    tx.exec("update instance set password = $2, old_password = $3 where id = $1", args![id, password, old])?;
+    crate::node::routes_changed(tx)
 }
 
 /// Sets since when an instance is isolated and until when it is kept; `None` takes both back.
@@ -357,7 +364,11 @@ pub fn count_members(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
 
 /// Deletes an instance with all that is its alone. Its tasks, deals and events stay.
 pub fn delete_instance(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
-    for table in ["tag", "pending", "param", "instance_account", "address", "instance_group", "node"] {
+    if let Some(rotation) = crate::rotation(tx.reader(), id)? {
+        // It learns at once that there is nothing left to wait for.
+        crate::wake_task(tx, rotation.task)?;
+    }
+    for table in ["tag", "pending", "rotation", "param", "instance_account", "address", "instance_group", "node"] {
         tx.exec(&format!("delete from {table} where instance = $1"), args![id])?;
     }
     tx.exec("delete from instance where id = $1", args![id])?;

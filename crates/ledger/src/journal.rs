@@ -104,6 +104,7 @@ fn finish(tx: &mut dyn Tx, claim: Claim, end: &End, now: Millis) -> Result<()> {
         args![claim.task, result.number(), code, message, now, matches!(end, End::Stuck { .. })],
     )?;
     tx.exec("delete from pending where task = $1", args![claim.task])?;
+    tx.exec("delete from rotation where task = $1", args![claim.task])?;
     // Only of the instance that it has. Whatever the flow wrote of it, or could not: an instance that no task has is not busy.
     tx.exec(
         "update instance set status = 2 where status = 1 and id = (select instance from hold where task = $1)",

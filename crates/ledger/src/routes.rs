@@ -25,7 +25,8 @@ pub fn doorkeeping(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, Doorke
     let rows = reader.rows(
         "select i.id, case when i.no_auth = 0 then i.password end, i.old_password, p.value
          from instance i left join param p on p.instance = i.id and p.name = $1
-         where i.old_password is not null or exists (select 1 from instance_account a where a.instance = i.id)",
+         where i.old_password is not null
+             or exists (select 1 from instance_account a where a.instance = i.id and a.status <> 4)",
         crate::args![SEPARATOR],
     )?;
     let mut all = HashMap::new();
@@ -35,7 +36,8 @@ pub fn doorkeeping(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, Doorke
         let keeping = Doorkeeping { separator, accounts: Vec::new(), password, old_password };
         all.insert(row.parsed(0, InstanceId::parse)?, keeping);
     }
-    for mut row in reader.rows("select instance, name from instance_account order by instance, name", &[])? {
+    let accounts = "select instance, name from instance_account where status <> 4 order by instance, name";
+    for mut row in reader.rows(accounts, &[])? {
         let name = row.text(1)?;
         if let Some(keeping) = all.get_mut(&row.parsed(0, InstanceId::parse)?) {
             keeping.accounts.push(name);

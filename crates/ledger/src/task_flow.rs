@@ -157,19 +157,24 @@ pub fn passed_since(reader: &mut dyn Reader, id: TaskId, seq: i64) -> Result<Vec
     rows.into_iter().map(read).collect()
 }
 
-/// How long the latest tasks of a type took that ended well at their first attempt; at most `most`. On instances of this
-/// size, or of any.
-pub fn durations(reader: &mut dyn Reader, kind: &str, size: Option<i64>, most: i64) -> Result<Vec<i64>> {
+/// How long the latest tasks of a type and flow took that ended well at their first attempt; at most `most`. On instances of
+/// this size, or of any.
+pub fn durations(
+    reader: &mut dyn Reader,
+    (kind, flow): (&str, &str),
+    size: Option<i64>,
+    most: i64,
+) -> Result<Vec<i64>> {
     let rows = match size {
         Some(size) => reader.rows(
-            "select ended_at - started_at from task where result = 2 and type = $1 and size = $2 and attempt = 1
-             order by ended_at desc limit $3",
-            args![kind, size, most],
+            "select ended_at - started_at from task where result = 2 and type = $1 and flow = $2 and size = $3 and attempt = 1
+             order by ended_at desc limit $4",
+            args![kind, flow, size, most],
         )?,
         None => reader.rows(
-            "select ended_at - started_at from task where result = 2 and type = $1 and attempt = 1
-             order by ended_at desc limit $2",
-            args![kind, most],
+            "select ended_at - started_at from task where result = 2 and type = $1 and flow = $2 and attempt = 1
+             order by ended_at desc limit $3",
+            args![kind, flow, most],
         )?,
     };
     rows.into_iter().map(|row| row.int(0)).collect()

@@ -320,8 +320,8 @@ async fn whoever_watches_or_steers_tasks_never_reads_their_whole_history() {
         accepted_since(&mut reader, 7, Accepted::NONE)?;
         task_and_flow(&mut reader, id)?;
         passed_since(&mut reader, id, 3)?;
-        durations(&mut reader, "001", Some(1024), 20)?;
-        durations(&mut reader, "001", None, 20)?;
+        durations(&mut reader, ("001", "f"), Some(1024), 20)?;
+        durations(&mut reader, ("001", "f"), None, 20)?;
         has_later_task(&mut reader, 7, &instance, id)?;
         Ok(reader.1)
     });

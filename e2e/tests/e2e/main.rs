@@ -1,6 +1,7 @@
 //! The service as its users meet it: unmodified public clients, real engines, and what may happen to a machine.
 //! Each test has a service of its own.
 
+mod accounts;
 mod binary;
 mod clients;
 mod crashes;

@@ -1,11 +1,12 @@
-//! Sets how one gets in: a password (007), or none (035). Open connections stay, and stay signed in; links between
-//! nodes are signed in as another user and are not touched.
+//! Sets how the default user gets in: by a password (007), or without one (035); and what else is known of it (037). Open
+//! connections stay, and stay signed in; links between nodes are signed in as another user and are not touched.
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
-use ledger::{Instance, set_access, set_status, write};
+use ledger::{Instance, Root, Tx, set_access, set_root, set_status, write};
 use model::{InstanceId, InstanceStatus, Millis, Secret, TaskId};
 use serde::{Deserialize, Serialize};
 
+use super::rotate_password::check_not_rotating;
 use crate::access::Caller;
 use crate::action::open_task;
 use crate::cx::FlowCx;
@@ -20,17 +21,33 @@ pub(crate) struct SetAccess {
     previous_no_auth: bool,
     /// As in the ledger: sealed.
     previous_password: Option<Vec<u8>>,
-    /// How one is to get in: whether without a password, and with which, sealed.
+    /// How one is to get in: whether without a password, and with which, sealed. Where only `root` changes there is nothing
+    /// of it, since a password may be given up meanwhile that works besides.
     #[serde(default)]
     wanted: Option<(bool, Option<Vec<u8>>)>,
+    /// What else is known of the user: before, and from now on.
+    #[serde(default)]
+    root: Option<(Root, Root)>,
 }
 
 /// How one is to get in.
+#[derive(Clone)]
 pub(crate) enum Wanted {
     /// With this password, sealed by [`seal_password`].
     Password(Vec<u8>),
     /// Without one. The password that was is kept.
     NoAuth,
+    /// With the password that was kept while none was needed.
+    Kept(Vec<u8>),
+    /// As one does.
+    Same,
+}
+
+/// What else is to be known of the user; `None` where that stays.
+#[derive(Clone, Default)]
+pub(crate) struct About {
+    pub(crate) remark: Option<String>,
+    pub(crate) reads_from: Option<String>,
 }
 
 /// Seals what is kept of a password.
@@ -38,33 +55,67 @@ pub(crate) fn seal_password(cx: &FlowCx, password: &Secret) -> Vec<u8> {
     cx.sealer.seal(&cx.random, purpose::PASSWORD, &hash_of(password))
 }
 
-/// Whether it is the instance's password.
+/// Whether it is the instance's password, or the one that works besides.
 pub(crate) fn is_password(cx: &FlowCx, instance: &Instance, password: &Secret) -> Result<bool, seal::NotOurs> {
-    let Some(sealed) = &instance.password else { return Ok(false) };
-    // Equal hashes are no help to one who times the comparison: what is compared is not what was sent.
-    Ok(cx.sealer.open(purpose::PASSWORD, sealed)? == hash_of(password))
+    for sealed in [&instance.password, &instance.old_password].into_iter().flatten() {
+        // Equal hashes are no help to one who times the comparison: what is compared is not what was sent.
+        if cx.sealer.open(purpose::PASSWORD, sealed)? == hash_of(password) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-/// Accepts the change, in the action's transaction. The task's type is 035 where a password is needed from now on and
-/// was not before, or the other way round.
+/// Accepts the change of how one gets in, in the action's transaction.
 pub(crate) fn submit(
-    tx: &mut dyn ledger::Tx,
+    tx: &mut dyn Tx,
     caller: &Caller,
     instance: &Instance,
     wanted: &Wanted,
     now: Millis,
 ) -> Answer<TaskId> {
-    let (no_auth, password) = match wanted {
-        Wanted::Password(sealed) => (false, Some(sealed.clone())),
-        Wanted::NoAuth => (true, instance.password.clone()),
+    submit_as(tx, caller, instance, ("007", wanted, &About::default()), now)
+}
+
+/// Accepts a change of the default user. The task's type is the one given, or 035 where a password is needed from now on
+/// and was not before, or the other way round.
+pub(crate) fn submit_as(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    instance: &Instance,
+    (kind, wanted, about): (&'static str, &Wanted, &About),
+    now: Millis,
+) -> Answer<TaskId> {
+    if !matches!(wanted, Wanted::Same) {
+        check_not_rotating(tx.reader(), &instance.id)?;
+    }
+    let access = match wanted {
+        Wanted::Password(sealed) => Some((false, Some(sealed.clone()))),
+        Wanted::Kept(sealed) => Some((false, Some(sealed.clone()))),
+        Wanted::NoAuth => Some((true, instance.password.clone())),
+        Wanted::Same => None,
     };
+    let before = ledger::root(tx.reader(), &instance.id)?;
+    let root = before.map(|before| {
+        let after = Root {
+            remark: about.remark.clone().unwrap_or_else(|| before.remark.clone()),
+            reads_from: about.reads_from.clone().unwrap_or_else(|| before.reads_from.clone()),
+            password_changed_at: match wanted {
+                Wanted::Password(_) => Some(now),
+                Wanted::NoAuth | Wanted::Kept(_) | Wanted::Same => before.password_changed_at,
+            },
+        };
+        (before, after)
+    });
+    let is_toggled = access.as_ref().is_some_and(|(no_auth, _)| *no_auth != instance.no_auth);
     let flow = SetAccess {
         instance: instance.id.clone(),
         previous_no_auth: instance.no_auth,
         previous_password: instance.password.clone(),
-        wanted: Some((no_auth, password)),
+        wanted: access,
+        root,
     };
-    let kind = if no_auth == instance.no_auth { "007" } else { "035" };
+    let kind = if is_toggled { "035" } else { kind };
     open_task(tx, caller, instance, kind, &flow, now)
 }
 
@@ -74,9 +125,12 @@ impl Flow for SetAccess {
     const STEPS: &'static [Step<FlowCx, Self>] = steps![apply_users undo apply_users];
 
     fn begin(&self) -> Outcome<FlowCx> {
-        let (id, wanted) = (self.instance.clone(), self.wanted.clone());
+        let (id, wanted, root) = (self.instance.clone(), self.wanted.clone(), self.root.clone());
         Some(write(move |tx| {
             set_status(tx, &id, InstanceStatus::Busy)?;
+            if let Some((_, after)) = &root {
+                set_root(tx, &id, after)?;
+            }
             match &wanted {
                 Some((no_auth, password)) => set_access(tx, &id, *no_auth, password.as_deref()),
                 None => Ok(()),
@@ -86,7 +140,15 @@ impl Flow for SetAccess {
 
     fn turn(&self) -> Outcome<FlowCx> {
         let (id, no_auth, password) = (self.instance.clone(), self.previous_no_auth, self.previous_password.clone());
-        Some(write(move |tx| set_access(tx, &id, no_auth, password.as_deref())))
+        let root = self.root.clone();
+        // An older binary's flow has neither, and changed how one gets in.
+        let is_access_changed = self.wanted.is_some() || root.is_none();
+        Some(write(move |tx| {
+            if let Some((before, _)) = &root {
+                set_root(tx, &id, before)?;
+            }
+            if is_access_changed { set_access(tx, &id, no_auth, password.as_deref()) } else { Ok(()) }
+        }))
     }
 
     fn settle(&self, _: &End, _: Millis) -> Outcome<FlowCx> {
@@ -98,6 +160,6 @@ impl Flow for SetAccess {
 /// The ledger is always changed first, and a node that starts takes its users from there; so a node that is started
 /// anew while this runs has them too.
 async fn apply_users(cx: &FlowCx, flow: &mut SetAccess) -> StepResult<FlowCx> {
-    fleet::apply_users(cx, &flow.instance).await?;
+    fleet::apply_logins(cx, &flow.instance).await?;
     Ok(None)
 }

@@ -32,15 +32,22 @@ impl Nodes for RedisNodes {
 
     fn set_users<'a>(&'a self, peer: &'a Peer, users: &'a [AclUser]) -> BoxFuture<'a, Result<(), NodeError>> {
         Box::pin(async move {
-            let mut all = Pipeline::with_capacity(users.len());
+            let mut connection = connect(peer).await?;
+            let listed = cmd("ACL").arg("USERS").query_async::<Vec<String>>(&mut connection).await;
+            let mut gone = listed.map_err(|error| refused(peer.addr, &error))?;
+            gone.retain(|name| name != ADMIN && !users.iter().any(|user| user.name == *name));
+            let mut all = Pipeline::with_capacity(users.len() + 1);
             all.atomic();
+            // The default user can't be deleted, and is among those given.
+            if !gone.is_empty() {
+                all.cmd("ACL").arg("DELUSER").arg(gone);
+            }
             for user in users {
                 let command = all.cmd("ACL").arg("SETUSER").arg(&user.name).arg("reset");
                 for rule in user.rules.expose().split_ascii_whitespace() {
                     command.arg(rule);
                 }
             }
-            let mut connection = connect(peer).await?;
             all.exec_async(&mut connection).await.map_err(|error| refused(peer.addr, &error))
         })
     }

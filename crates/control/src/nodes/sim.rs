@@ -8,6 +8,7 @@ use runtime::SimWorld;
 use runtime::sim::Unanswered;
 
 use super::{NOWHERE, NodeError, Nodes, Peer, Replication};
+use crate::spec::ADMIN;
 
 pub(crate) struct SimNodes(pub(crate) SimWorld);
 
@@ -31,10 +32,8 @@ impl Nodes for SimNodes {
         Box::pin(async move {
             self.ask(peer, |world, node| {
                 let mut all = world.users(node)?;
-                for user in users {
-                    all.retain(|other| other.name != user.name);
-                    all.push(user.clone());
-                }
+                all.retain(|user| user.name == ADMIN);
+                all.extend(users.iter().cloned());
                 world.set_users(node, all)
             })
         })

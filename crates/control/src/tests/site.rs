@@ -1,5 +1,6 @@
 //! A service on a simulated host: a real ledger, a simulated runtime, nodes and gateway.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use flow::harness::{NoProbe, Probe};
 use flow::{AdvancedClock, Clock, End, Stopped, SystemClock, drive};
 use futures_util::future::BoxFuture;
 use ledger::Ledger;
-use model::{ApiError, GatewayReport, InstanceId, Millis, NodeId, RoutingTable, TaskId};
+use model::{ApiError, Connected, GatewayReport, InstanceId, Millis, NodeId, RoutingTable, TaskId};
 use runtime::{SimRuntime, SimWorld};
 use serde_json::{Value, json};
 
@@ -35,6 +36,7 @@ pub(super) const PASSWORD: &str = "Correct-horse-1";
 #[derive(Default)]
 pub(super) struct SimGateway {
     pub(super) table: Mutex<RoutingTable>,
+    pub(super) connected: Mutex<BTreeMap<InstanceId, Connected>>,
 }
 
 impl Gateway for SimGateway {
@@ -53,7 +55,8 @@ impl Gateway for SimGateway {
     fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>> {
         Box::pin(async {
             let version = self.table.lock().unwrap().version;
-            Ok(GatewayReport { version, ..GatewayReport::default() })
+            let instances = self.connected.lock().unwrap().clone();
+            Ok(GatewayReport { version, instances, ..GatewayReport::default() })
         })
     }
 

@@ -328,7 +328,7 @@ async fn took(site: &Site, tasks: &'static [(&'static str, i64, i64)]) {
             let end = 1_000_000 + index as i64;
             tx.exec(
                 "insert into task (account, caller, instance, instance_name, project, type, flow, state, cursor, result,
-                    progress, started_at, ended_at, size) values (1, '', '', '', 0, $1, '', '', '{}', 2, 1, $2, $3, $4)",
+                    progress, started_at, ended_at, size) values (1, '', '', '', 0, $1, 'create-instance', '', '{}', 2, 1, $2, $3, $4)",
                 ledger::args![*kind, end - seconds * 1000, end, *size],
             )?;
         }

@@ -4,6 +4,7 @@ use model::{InstanceStatus, Secret, TaskId, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::check_policy;
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, changeable};
 use crate::errors::Answer;
@@ -46,7 +47,8 @@ impl Action for ModifyInstancePassword {
 
 /// Changes the password, if the old one is right.
 pub(super) async fn change(call: &Call, id: String, old: String, new: String) -> Answer<TaskId> {
-    let sealed = seal_password(&call.cx, &text::new_password("Password", &new)?);
+    let new = text::new_password("Password", &new)?;
+    let sealed = seal_password(&call.cx, &new);
     let old = Secret::new(old);
     let (cx, caller, now) = (call.cx.clone(), call.caller.clone(), call.now);
     call.write(move |tx| {
@@ -55,6 +57,7 @@ pub(super) async fn change(call: &Call, id: String, old: String, new: String) ->
         if !is_password(&cx, &instance, &old)? {
             return Err(text::wrong_password("OldPassword"));
         }
+        check_policy(tx.reader(), &instance.id, "Password", &new)?;
         set_access::submit(tx, &caller, &instance, &Wanted::Password(sealed.clone()), now)
     })
     .await

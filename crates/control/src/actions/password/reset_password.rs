@@ -4,6 +4,7 @@ use model::{InstanceStatus, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::check_policy;
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, changeable};
 use crate::errors::{Answer, not_built};
@@ -45,16 +46,21 @@ impl Action for ResetPassword {
             return Err(not_built("EncryptPassword"));
         }
         // With NoAuth a password is not looked at: clients send the old one along.
-        let wanted = match (request.no_auth, request.password.as_deref()) {
-            (Some(true), _) => Wanted::NoAuth,
-            (_, given) => {
-                Wanted::Password(seal_password(&call.cx, &text::new_password("Password", given.unwrap_or_default())?))
-            }
+        let password = match (request.no_auth, request.password.as_deref()) {
+            (Some(true), _) => None,
+            (_, given) => Some(text::new_password("Password", given.unwrap_or_default())?),
+        };
+        let wanted = match &password {
+            Some(password) => Wanted::Password(seal_password(&call.cx, password)),
+            None => Wanted::NoAuth,
         };
         let (caller, now) = (call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusAbnormal;
             let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            if let Some(password) = &password {
+                check_policy(tx.reader(), &instance.id, "Password", password)?;
+            }
             let task = set_access::submit(tx, &caller, &instance, &wanted, now)?;
             Ok(Response { task_id: task.0 })
         })

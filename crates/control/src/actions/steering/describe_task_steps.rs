@@ -1,6 +1,6 @@
 //! Looks into a task: its steps, where it is among them, what it waits for, and what earlier attempts came to.
 
-use flow::{Phase, StepInfo};
+use flow::{Flow, Phase, StepInfo};
 use ledger::{PassedStep, Task, TaskFlow, passed_steps};
 use model::{Millis, TaskResult};
 use schemars::JsonSchema;
@@ -10,6 +10,7 @@ use super::view::{self, Head, Passed};
 use crate::access::{Access, Resource};
 use crate::action::{Action, Api, Call, OPENCRS};
 use crate::errors::Answer;
+use crate::flows::rotate_password::{OVERLAP, RotatePassword};
 use crate::when;
 
 /// Which task.
@@ -65,13 +66,12 @@ impl Action for DescribeTaskSteps {
     const NAME: &'static str = "DescribeTaskSteps";
     const API: Api = OPENCRS;
     const ACCESS: Access = Access::read(Resource::Task);
-    const IS_OF_LEDGER: bool = true;
     type Request = Request;
     type Response = Response;
 
     async fn call(call: &Call, request: Request) -> Answer<Response> {
         let (account, zone) = (call.caller.account, call.cx.settings.utc_offset_seconds);
-        call.read(|reader| {
+        let (mut response, task, flow) = call.read(|reader| {
             let (task, flow) = match view::find(reader, account, "TaskId", request.task_id) {
                 Ok(found) => found,
                 Err(fault) => return Ok(Err(fault)),
@@ -83,9 +83,29 @@ impl Action for DescribeTaskSteps {
             let attempt = Attempt { task: &task, flow: &flow, infos: &infos, passed: &present, zone };
             let steps = (0..infos.len()).map(|index| attempt.step(index)).collect();
             let history = earlier.into_iter().map(|row| Passed::of(row, zone)).collect();
-            Ok(Ok(Response { head, steps, history }))
-        })?
+            Ok(Ok((Response { head, steps, history }, task, flow)))
+        })??;
+        if let Some(left) = left_on_old_password(call, &task, &flow).await {
+            let steps = response.steps.iter_mut().filter(|step| step.name == flow.cursor.step);
+            let texts = steps.map(|step| &mut step.waits_for).chain([&mut response.head.waits_for]);
+            for text in texts.filter(|text| !text.is_empty()) {
+                *text = format!("{text}; {left}");
+            }
+        }
+        Ok(response)
     }
+}
+
+/// How many connections are signed in with a password that is about to go, in words; `None` where the task waits for
+/// something else, or the gateway does not tell.
+async fn left_on_old_password(call: &Call, task: &Task, flow: &TaskFlow) -> Option<String> {
+    let is_next = flow.flow == RotatePassword::NAME && flow.cursor.step == OVERLAP;
+    if !is_next || flow.cursor.phase != Phase::Run || !view::is_open(task) {
+        return None;
+    }
+    let report = call.cx.gateway.report().await.ok()?;
+    let left = report.instances.get(&task.instance).map_or(0, |connected| connected.on_old_password);
+    Some(format!("connections that are signed in with the old one: {left}"))
 }
 
 /// The attempt that is shown step by step.

@@ -173,14 +173,18 @@ pub(super) fn head(reader: &mut dyn Reader, zone: i32, task: &Task, flow: &TaskF
 const MOST_TASKS: i64 = 20;
 
 /// The beginning of this attempt, and the median of what tasks of the same type took: on instances of the same size, or of
-/// any where there was none. Never before the window that it waits for. How long undoing takes, they don't tell.
+/// any where there was none. Never before the window that it waits for; where two passwords work, when one stops. How long
+/// undoing takes, they don't tell.
 fn expected_end(reader: &mut dyn Reader, task: &Task, flow: &TaskFlow) -> ledger::Result<Option<Millis>> {
     if !is_open(task) || flow.cursor.phase == Phase::Undo {
         return Ok(None);
     }
-    let mut took = ledger::durations(reader, &task.kind, Some(flow.size), MOST_TASKS)?;
+    if let Some(rotation) = ledger::rotation(reader, &task.instance)?.filter(|rotation| rotation.task == task.id) {
+        return Ok(Some(rotation.due_at));
+    }
+    let mut took = ledger::durations(reader, (&task.kind, &flow.flow), Some(flow.size), MOST_TASKS)?;
     if took.is_empty() {
-        took = ledger::durations(reader, &task.kind, None, MOST_TASKS)?;
+        took = ledger::durations(reader, (&task.kind, &flow.flow), None, MOST_TASKS)?;
     }
     took.sort_unstable();
     let Some(median) = took.get(took.len() / 2).and_then(|median| u64::try_from(*median).ok()) else { return Ok(None) };

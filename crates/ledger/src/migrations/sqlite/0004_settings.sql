@@ -58,6 +58,13 @@ create table instance_account (
     primary key (instance, name)
 ) without rowid;
 
+-- A task that has let its instance go while two passwords are valid, until one of them is not any more.
+create table rotation (
+    instance text primary key references instance (id),
+    task integer not null references task (id),
+    due_at integer not null
+) without rowid;
+
 -- Addresses of an instance besides its own: public ones, and former ones until they are closed.
 create table address (
     address text not null,
