@@ -5,6 +5,8 @@ mod crashes;
 mod disturbing;
 mod maintenance;
 mod orders;
+mod projects;
+mod security;
 mod shape;
 mod site;
 mod steering;
