@@ -20,6 +20,10 @@ pub enum Resource {
     Task,
     /// Orders of the account.
     Deal,
+    /// Projects of the account.
+    Project,
+    /// Security groups of the account.
+    SecurityGroup,
     /// What can be bought here: nobody's in particular.
     Catalogue,
     /// The service itself.

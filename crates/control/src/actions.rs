@@ -7,15 +7,18 @@ pub(crate) mod lifecycle;
 pub(crate) mod maintenance;
 pub(crate) mod orders;
 pub(crate) mod password;
+pub(crate) mod projects;
 pub(crate) mod roles;
+pub(crate) mod security;
 pub(crate) mod shape;
 pub(crate) mod steering;
+pub(crate) mod tags;
 pub(crate) mod tasks;
 
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 52] = [
+pub static ACTIONS: [ActionEntry; 77] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
@@ -26,6 +29,7 @@ pub static ACTIONS: [ActionEntry; 52] = [
     entry::<steering::set_fault::SetFault>(),
     stream_entry::<steering::watch_tasks::WatchTasks>(),
     // redis
+    entry::<security::associate_security_groups::AssociateSecurityGroups>(),
     entry::<roles::change_replica_to_master::ChangeReplicaToMaster>(),
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
@@ -33,25 +37,31 @@ pub static ACTIONS: [ActionEntry; 52] = [
     entry::<lifecycle::create_instances::CreateInstances>(),
     entry::<accounts::delete_instance_account::DeleteInstanceAccount>(),
     entry::<catalogue::describe_bandwidth_range::DescribeBandwidthRange>(),
+    entry::<security::describe_db_security_groups::DescribeDBSecurityGroups>(),
     entry::<accounts::describe_instance_account::DescribeInstanceAccount>(),
     entry::<inventory::describe_instance_deal_detail::DescribeInstanceDealDetail>(),
     entry::<maintenance::describe_instance_events::DescribeInstanceEvents>(),
     entry::<inventory::describe_instance_node_info::DescribeInstanceNodeInfo>(),
     entry::<password::describe_instance_password_policy::DescribeInstancePasswordPolicy>(),
+    entry::<security::describe_instance_security_group::DescribeInstanceSecurityGroup>(),
     entry::<catalogue::describe_instance_spec_bandwidth::DescribeInstanceSpecBandwidth>(),
     entry::<inventory::describe_instance_zone_info::DescribeInstanceZoneInfo>(),
     entry::<inventory::describe_instances::DescribeInstances>(),
     entry::<maintenance::describe_maintenance_window::DescribeMaintenanceWindow>(),
     entry::<catalogue::describe_product_info::DescribeProductInfo>(),
+    entry::<security::describe_project_security_group::DescribeProjectSecurityGroup>(),
+    entry::<security::describe_project_security_groups::DescribeProjectSecurityGroups>(),
     entry::<tasks::describe_task_info::DescribeTaskInfo>(),
     entry::<tasks::describe_task_list::DescribeTaskList>(),
     entry::<lifecycle::destroy_postpaid_instance::DestroyPostpaidInstance>(),
     entry::<lifecycle::destroy_prepaid_instance::DestroyPrepaidInstance>(),
+    entry::<security::disassociate_security_groups::DisassociateSecurityGroups>(),
     entry::<orders::inquiry_price_create_instance::InquiryPriceCreateInstance>(),
     entry::<orders::inquiry_price_renew_instance::InquiryPriceRenewInstance>(),
     entry::<orders::inquiry_price_upgrade_instance::InquiryPriceUpgradeInstance>(),
     entry::<roles::kill_master_group::KillMasterGroup>(),
     entry::<password::modfiy_instance_password::ModfiyInstancePassword>(),
+    entry::<security::modify_db_instance_security_groups::ModifyDBInstanceSecurityGroups>(),
     entry::<inventory::modify_instance::ModifyInstance>(),
     entry::<accounts::modify_instance_account::ModifyInstanceAccount>(),
     entry::<shape::modify_instance_availability_zones::ModifyInstanceAvailabilityZones>(),
@@ -71,4 +81,24 @@ pub static ACTIONS: [ActionEntry; 52] = [
     entry::<shape::upgrade_small_version::UpgradeSmallVersion>(),
     // region
     entry::<catalogue::describe_zones::DescribeZones>(),
+    // tag
+    entry::<projects::add_project::AddProject>(),
+    entry::<projects::create_project::CreateProject>(),
+    entry::<projects::describe_projects::DescribeProjects>(),
+    entry::<tags::describe_resource_tags_by_resource_ids::DescribeResourceTagsByResourceIds>(),
+    entry::<tags::get_resources::GetResources>(),
+    entry::<tags::modify_resource_tags::ModifyResourceTags>(),
+    entry::<tags::tag_resources::TagResources>(),
+    entry::<tags::un_tag_resources::UnTagResources>(),
+    entry::<projects::update_project::UpdateProject>(),
+    // vpc
+    entry::<security::create_security_group::CreateSecurityGroup>(),
+    entry::<security::create_security_group_policies::CreateSecurityGroupPolicies>(),
+    entry::<security::delete_security_group::DeleteSecurityGroup>(),
+    entry::<security::delete_security_group_policies::DeleteSecurityGroupPolicies>(),
+    entry::<security::describe_security_group_policies::DescribeSecurityGroupPolicies>(),
+    entry::<security::describe_security_groups::DescribeSecurityGroups>(),
+    entry::<security::modify_security_group_attribute::ModifySecurityGroupAttribute>(),
+    entry::<security::modify_security_group_policies::ModifySecurityGroupPolicies>(),
+    entry::<security::replace_security_group_policies::ReplaceSecurityGroupPolicies>(),
 ];

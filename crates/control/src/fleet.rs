@@ -132,7 +132,7 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
         return Err(FleetError::NotWanted(node.id));
     }
     let spec = spec::node_spec(&cx.sealer, &wanted, &node)?;
-    let followed = spec.upstream.as_ref().map(|upstream| upstream.addr);
+    let mut followed = spec.upstream.as_ref().map(|upstream| upstream.addr);
     let state = cx.runtime.ensure(spec).await?;
     let peer = spec::peer(&cx.sealer, &wanted.instance, &node)?;
     wait_until_serving(cx, &node, &peer).await?;
@@ -142,6 +142,13 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     let mut memory_mb = wanted.instance.memory_mb;
     loop {
         let now = load_wanted(&cx.ledger, &wanted.instance.id)?;
+        let primary = primary_of(&now.nodes);
+        if let Some((upstream, primary)) = followed.zip(primary)
+            && upstream != primary.addr
+        {
+            roles::put_right(cx, &now.instance, primary, &[&node]).await?;
+            followed = Some(primary.addr);
+        }
         let wanted_users = customers(cx, &now)?;
         if wanted_users == users && now.instance.memory_mb == memory_mb {
             break;
@@ -149,11 +156,6 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
         (users, memory_mb) = (wanted_users, now.instance.memory_mb);
         cx.nodes.set_users(&peer, &users).await?;
         cx.nodes.set_memory(&peer, spec::memory(&now.instance)).await?;
-    }
-    if let Some((followed, primary)) = followed.zip(primary_of(&now.nodes))
-        && followed != primary.addr
-    {
-        roles::put_right(cx, &now.instance, primary, &[&node]).await?;
     }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
 }

@@ -1,6 +1,6 @@
 use model::InstanceId;
 
-use crate::{Reader, Result, Tx, args};
+use crate::{Reader, Result, Select, Tx, args};
 
 /// A label that a customer put on an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,4 +30,10 @@ pub fn tags_of(reader: &mut dyn Reader, instance: &InstanceId) -> Result<Vec<Tag
         .into_iter()
         .map(|mut row| Ok(Tag { key: row.text(0)?, value: row.text(1)? }))
         .collect()
+}
+
+/// The ids of instances that fit, by id.
+pub fn list_instance_ids(reader: &mut dyn Reader, filter: &Select, limit: i64) -> Result<Vec<InstanceId>> {
+    let rows = filter.page(reader, "id from instance", "id", limit, 0)?;
+    rows.into_iter().map(|mut row| row.parsed(0, InstanceId::parse)).collect()
 }

@@ -115,10 +115,14 @@ fn action_name(line: &str) -> Option<&str> {
     rest?.split([' ', '<']).next()
 }
 
+/// `describe_db_security_groups` of `DescribeDBSecurityGroups`: several capitals in a row are one word, but for the last.
 fn snake_case(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
     let mut snake = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !snake.is_empty() {
+    for (at, letter) in letters.iter().enumerate() {
+        let follows_small = at > 0 && !letters[at - 1].is_ascii_uppercase();
+        let precedes_small = at > 0 && letters.get(at + 1).is_some_and(char::is_ascii_lowercase);
+        if letter.is_ascii_uppercase() && (follows_small || precedes_small) {
             snake.push('_');
         }
         snake.push(letter.to_ascii_lowercase());
@@ -174,5 +178,7 @@ mod tests {
         let check = |line, file: &str| assert_eq!(action_name(line).map(snake_case).as_deref(), Some(file));
         check("impl Action for ModfiyInstancePassword {", "modfiy_instance_password");
         check("impl StreamAction for WatchTasks {", "watch_tasks");
+        check("impl Action for DescribeDBSecurityGroups {", "describe_db_security_groups");
+        check("impl Action for OpenSSL {", "open_ssl");
     }
 }

@@ -1,6 +1,6 @@
 //! Lists instances: what clients poll to see a state change. An id that is not there is an empty list, not an error.
 
-use ledger::{Instance, InstanceOrder, Node, Select, Tag, list_instances, members_of, tags_of};
+use ledger::{Instance, InstanceOrder, Node, Select, Tag, list_instances, members_of, project_names, tags_of};
 use model::{Architecture, BillingMode, InstanceStatus, TypeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -107,16 +107,20 @@ impl Action for DescribeInstances {
         let offset = i64::try_from(request.offset.unwrap_or(0)).unwrap_or(i64::MAX);
         let (order, descending) = read_order(&request)?;
         let filter = read_filter(call, request)?;
-        let (total_count, found) = call.read(|reader| {
+        let (total_count, projects, found) = call.read(|reader| {
+            let projects = project_names(reader, call.caller.account)?;
             let (count, instances) = list_instances(reader, &filter, order, descending, limit, offset)?;
             let with_parts = instances.into_iter().map(|instance| {
                 let (nodes, tags) = (members_of(reader, &instance.id)?, tags_of(reader, &instance.id)?);
                 Ok((instance, nodes, tags))
             });
-            Ok((count, with_parts.collect::<ledger::Result<Vec<(Instance, Vec<Node>, Vec<Tag>)>>>()?))
+            Ok((count, projects, with_parts.collect::<ledger::Result<Vec<(Instance, Vec<Node>, Vec<Tag>)>>>()?))
         })?;
-        let instance_set =
-            found.into_iter().map(|(instance, nodes, tags)| show(call, instance, &nodes, tags)).collect();
+        let show = |(instance, nodes, tags): (Instance, Vec<Node>, Vec<Tag>)| {
+            let project = projects.get(&instance.project).cloned().unwrap_or_default();
+            show(call, instance, &nodes, tags, project)
+        };
+        let instance_set = found.into_iter().map(show).collect();
         Ok(Response { total_count, instance_set })
     }
 }

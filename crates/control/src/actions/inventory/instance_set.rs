@@ -83,7 +83,7 @@ pub(crate) struct InstanceSet {
     slave_read_weight: i64,
     /// Its tags.
     instance_tags: Vec<InstanceTagInfo>,
-    /// The name of its project; projects have none here.
+    /// The name of its project; empty for the default one.
     project_name: String,
     /// Whether one gets in without a password.
     no_auth: bool,
@@ -181,7 +181,7 @@ pub(crate) struct InstanceClusterNode {
     storage_slope: f64,
 }
 
-pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Tag>) -> InstanceSet {
+pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Tag>, project: String) -> InstanceSet {
     let settings = &call.cx.settings;
     let write = |at: Millis| when::write(at, settings.utc_offset_seconds);
     let or_never = |at: Option<Millis>| at.map_or_else(|| when::NEVER.to_owned(), write);
@@ -230,7 +230,7 @@ pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Ta
         close_time: or_never(instance.closed_at),
         slave_read_weight: 0,
         instance_tags: tags.into_iter().map(|tag| InstanceTagInfo { tag_key: tag.key, tag_value: tag.value }).collect(),
-        project_name: String::new(),
+        project_name: project,
         no_auth: instance.no_auth,
         client_limit: i64::from(crate::spec::MAX_CLIENTS),
         dts_status: 0,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, find};
 use crate::actions::lifecycle::create_request::read_project;
+use crate::actions::projects::check_project;
 use crate::errors::{Answer, bad_value, missing};
 use crate::text;
 
@@ -75,7 +76,10 @@ impl Action for ModifyInstance {
 fn apply(tx: &mut dyn Tx, instance: &Instance, change: &Change) -> Answer<()> {
     match change {
         Change::Name(name) => set_name(tx, &instance.id, name)?,
-        Change::Project(project) => set_project(tx, &instance.id, *project)?,
+        Change::Project(project) => {
+            check_project(tx.reader(), instance.account, "ProjectId", *project)?;
+            set_project(tx, &instance.id, *project)?;
+        }
         Change::AutoRenew(_) if instance.billing == BillingMode::Postpaid => {
             return Err(ApiError::new(
                 code::UnsupportedOperationIsAutoRenewError,

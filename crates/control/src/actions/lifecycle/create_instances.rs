@@ -10,6 +10,8 @@ use std::sync::Arc;
 use super::create_request::{Order, read};
 use crate::access::{Access, Caller, Resource};
 use crate::action::{Action, Call, open_task};
+use crate::actions::projects::check_project;
+use crate::actions::security::groups::check_groups;
 use crate::cx::FlowCx;
 use crate::errors::Answer;
 use crate::placement::{Pools, check_memory, choose_node_addr, choose_vip};
@@ -52,6 +54,8 @@ impl Action for CreateInstances {
 }
 
 fn place(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: Millis) -> Answer<Response> {
+    check_project(tx.reader(), caller.account, "ProjectId", order.project)?;
+    check_groups(tx.reader(), caller.account, "SecurityGroupIdList", &order.groups)?;
     let nodes = 1 + order.zones_of_replicas.len() as i64;
     check_memory(cx, tx, order.memory_mb.saturating_mul(nodes).saturating_mul(order.count))?;
     let deal_name = deals::new_name(cx, now);
@@ -121,6 +125,7 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
     ledger::insert_instance(tx, &instance)?;
     let tags: Vec<Tag> = order.tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect();
     ledger::set_tags(tx, &instance.id, &tags)?;
+    ledger::set_groups(tx, &instance.id, &order.groups)?;
     let roles = std::iter::once((NodeRole::Primary, order.zone))
         .chain(order.zones_of_replicas.iter().map(|zone| (NodeRole::Replica, *zone)));
     for (role, zone) in roles {

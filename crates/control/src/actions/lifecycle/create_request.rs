@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::action::Call;
+use crate::actions::security::groups::read_ids;
 use crate::cx::FlowCx;
 use crate::errors::{Answer, Fault, bad_value, bad_value_as, not_built, not_installed};
 use crate::flows::set_access::seal_password;
@@ -39,7 +40,7 @@ pub(crate) struct Request {
     pub project_id: Option<i64>,
     /// 0 renewed by hand, 1 by itself, 2 never.
     pub auto_renew: Option<u64>,
-    /// Security groups.
+    /// The security groups that decide who may connect, 10 at the most, in the order in which they are asked.
     pub security_group_id_list: Option<Vec<String>>,
     /// The port of the address, 1024 to 65535; 6379 where it is left out.
     #[serde(rename = "VPort")]
@@ -146,6 +147,8 @@ pub(crate) struct Order {
     /// Sealed.
     pub password: Option<Vec<u8>>,
     pub tags: Vec<(String, String)>,
+    /// Security groups.
+    pub groups: Vec<String>,
 }
 
 /// The most replicas that an instance has.
@@ -204,6 +207,7 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
         no_auth,
         password,
         tags: read_tags(request.resource_tags.unwrap_or_default())?,
+        groups: read_ids("SecurityGroupIdList", request.security_group_id_list.unwrap_or_default())?,
     })
 }
 
@@ -211,7 +215,6 @@ fn refuse_what_is_not_built(request: &Request) -> Answer<()> {
     let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
     let listed = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     let refused = [
-        ("SecurityGroupIdList", listed(&request.security_group_id_list)),
         ("ReplicasReadonly", request.replicas_readonly == Some(true)),
         ("TemplateId", given(&request.template_id)),
         ("ProductVersion", is_other_version(request.product_version.as_deref())),

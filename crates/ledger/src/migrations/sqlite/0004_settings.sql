@@ -106,8 +106,10 @@ create table security_group (
     inbound text not null,
     outbound text not null,
     version integer not null,
-    created_at integer not null
+    created_at integer not null,
+    updated_at integer not null
 );
+create index security_group_by_account on security_group (account, created_at, id);
 create table instance_group (
     instance text not null references instance (id),
     place integer not null,

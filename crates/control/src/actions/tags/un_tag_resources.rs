@@ -1,0 +1,43 @@
+//! Takes tags off several resources. One for which that can't be done is told, and does not keep the others from it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::resources::{FailedResource, change_each, read_keys};
+use crate::access::{Access, Resource};
+use crate::action::{Action, Api, Call, TAG};
+use crate::errors::Answer;
+
+/// Which tags, off which resources.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    /// The resources, 10 at the most: qcs::redis:REGION:uin/UIN:instance/ID, where UIN may be left out.
+    resource_list: Vec<String>,
+    /// The keys of the tags, 10 at the most; one that is not there is off already.
+    tag_keys: Vec<String>,
+}
+
+/// How it went.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Response {
+    /// Those for which it could not be done.
+    failed_resources: Vec<FailedResource>,
+}
+
+pub(crate) struct UnTagResources;
+
+impl Action for UnTagResources {
+    const NAME: &'static str = "UnTagResources";
+    const API: Api = TAG;
+    const ACCESS: Access = Access::write(Resource::Instance);
+    const IS_OF_ANY_REGION: bool = true;
+    type Request = Request;
+    type Response = Response;
+
+    async fn call(call: &Call, request: Request) -> Answer<Response> {
+        let keys = read_keys("TagKeys", request.tag_keys)?;
+        Ok(Response { failed_resources: change_each(call, request.resource_list, Vec::new(), keys).await? })
+    }
+}
