@@ -4,6 +4,7 @@ pub(crate) mod catalogue;
 pub(crate) mod inventory;
 pub(crate) mod lifecycle;
 pub(crate) mod maintenance;
+pub(crate) mod network;
 pub(crate) mod orders;
 pub(crate) mod password;
 pub(crate) mod roles;
@@ -14,7 +15,7 @@ pub(crate) mod tasks;
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 44] = [
+pub static ACTIONS: [ActionEntry; 50] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
@@ -23,11 +24,13 @@ pub static ACTIONS: [ActionEntry; 44] = [
     entry::<steering::set_fault::SetFault>(),
     stream_entry::<steering::watch_tasks::WatchTasks>(),
     // redis
+    entry::<network::allocate_wan_address::AllocateWanAddress>(),
     entry::<roles::change_replica_to_master::ChangeReplicaToMaster>(),
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
     entry::<lifecycle::create_instances::CreateInstances>(),
     entry::<catalogue::describe_bandwidth_range::DescribeBandwidthRange>(),
+    entry::<network::describe_instance_dts_info::DescribeInstanceDTSInfo>(),
     entry::<inventory::describe_instance_deal_detail::DescribeInstanceDealDetail>(),
     entry::<maintenance::describe_instance_events::DescribeInstanceEvents>(),
     entry::<inventory::describe_instance_node_info::DescribeInstanceNodeInfo>(),
@@ -45,6 +48,7 @@ pub static ACTIONS: [ActionEntry; 44] = [
     entry::<orders::inquiry_price_upgrade_instance::InquiryPriceUpgradeInstance>(),
     entry::<roles::kill_master_group::KillMasterGroup>(),
     entry::<password::modfiy_instance_password::ModfiyInstancePassword>(),
+    entry::<network::modify_connection_config::ModifyConnectionConfig>(),
     entry::<inventory::modify_instance::ModifyInstance>(),
     entry::<shape::modify_instance_availability_zones::ModifyInstanceAvailabilityZones>(),
     entry::<orders::modify_instance_charge_type::ModifyInstanceChargeType>(),
@@ -52,10 +56,13 @@ pub static ACTIONS: [ActionEntry; 44] = [
     entry::<password::modify_instance_password::ModifyInstancePassword>(),
     entry::<roles::modify_instance_read_only::ModifyInstanceReadOnly>(),
     entry::<maintenance::modify_maintenance_window::ModifyMaintenanceWindow>(),
+    entry::<network::modify_network_config::ModifyNetworkConfig>(),
+    entry::<network::release_wan_address::ReleaseWanAddress>(),
     entry::<orders::renew_instance::RenewInstance>(),
     entry::<password::reset_password::ResetPassword>(),
     entry::<lifecycle::startup_instance::StartupInstance>(),
     entry::<shape::switch_access_new_instance::SwitchAccessNewInstance>(),
+    entry::<network::switch_instance_vip::SwitchInstanceVip>(),
     entry::<shape::upgrade_instance::UpgradeInstance>(),
     entry::<shape::upgrade_instance_version::UpgradeInstanceVersion>(),
     entry::<shape::upgrade_proxy_version::UpgradeProxyVersion>(),

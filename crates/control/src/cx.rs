@@ -49,12 +49,16 @@ pub struct Wake {
     pub nodes: Notify,
     /// The time of an isolated instance may be over.
     pub recycle: Notify,
+    /// The time of a former address may be over.
+    pub addresses: Notify,
 }
 
 impl Wake {
     /// Wakes every loop: the clock was set forward.
     pub fn all(&self) {
-        [&self.tasks, &self.routes, &self.nodes, &self.recycle].into_iter().for_each(Notify::notify_one);
+        [&self.tasks, &self.routes, &self.nodes, &self.recycle, &self.addresses]
+            .into_iter()
+            .for_each(Notify::notify_one);
     }
 }
 

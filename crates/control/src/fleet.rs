@@ -142,6 +142,9 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     if now.instance.memory_mb != wanted.instance.memory_mb {
         cx.nodes.set_memory(&peer, spec::memory(&now.instance)).await?;
     }
+    if spec::max_clients(&now.instance) != spec::max_clients(&wanted.instance) {
+        cx.nodes.set_max_clients(&peer, spec::max_clients(&now.instance)).await?;
+    }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
 }
 
@@ -306,6 +309,12 @@ pub(crate) async fn remove_these(cx: &FlowCx, ids: &[NodeId]) -> Result<(), Flee
 /// Gives every node that runs the memory that the ledger wants; one that does not takes it from there when it starts.
 pub(crate) async fn apply_memory(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
     on_running(cx, id, |instance, peer| async move { cx.nodes.set_memory(&peer, spec::memory(&instance)).await }).await
+}
+
+/// As [`apply_memory`], of how many connections they take.
+pub(crate) async fn apply_max_clients(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let say = |instance, peer| async move { cx.nodes.set_max_clients(&peer, spec::max_clients(&instance)).await };
+    on_running(cx, id, say).await
 }
 
 /// Gives the users that the ledger wants to every node that runs; one that does not takes them from there when it

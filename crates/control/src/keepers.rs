@@ -1,6 +1,7 @@
 //! Loops that take no input: each looks at what the ledger wants and at the world, and brings the one to the other.
 //! They are woken when something changed, and look by themselves every so often all the same.
 
+pub(crate) mod addresses;
 mod nodes;
 mod recycle;
 mod roles;
@@ -13,6 +14,9 @@ use flow::harness::{Both, Probe};
 use tokio::task::JoinSet;
 
 use crate::cx::FlowCx;
+
+/// What OperateUin shows for tasks that the service itself starts.
+const KEEPER: &str = "0";
 
 /// The keepers at work. Dropping this ends them where they are, as a crash would: nothing they do minds that.
 pub struct Keepers(#[expect(dead_code, reason = "held for its drop")] JoinSet<()>);
@@ -28,6 +32,7 @@ pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
     keepers.spawn(routes::keep(cx.clone()));
     keepers.spawn(nodes::keep(cx.clone()));
     keepers.spawn(roles::keep(cx.clone()));
+    keepers.spawn(addresses::keep(cx.clone()));
     keepers.spawn(recycle::keep(cx));
     Keepers(keepers)
 }

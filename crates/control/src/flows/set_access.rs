@@ -2,8 +2,8 @@
 //! nodes are signed in as another user and are not touched.
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
-use ledger::{Instance, set_access, set_status, write};
-use model::{InstanceId, InstanceStatus, Millis, Secret, TaskId};
+use ledger::{Instance, set_access, set_status, wan_address, write};
+use model::{ApiError, InstanceId, InstanceStatus, Millis, Secret, TaskId, code};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Caller;
@@ -54,6 +54,20 @@ pub(crate) fn submit(
     wanted: &Wanted,
     now: Millis,
 ) -> Answer<TaskId> {
+    if matches!(wanted, Wanted::NoAuth)
+        && let Some(vip) = wan_address(tx.reader(), &instance.id)?
+    {
+        return Err(ApiError::new(
+            code::InvalidParameterValuePasswordFreeDenied,
+            format!(
+                "The instance `{}` has the public address {vip}, so nobody gets in without a password. Release it first \
+                 (ReleaseWanAddress).",
+                instance.id
+            ),
+            format!("实例 `{}` 已开通外网地址 {vip}，不支持免密访问，请先关闭外网（ReleaseWanAddress）。", instance.id),
+        )
+        .into());
+    }
     let (no_auth, password) = match wanted {
         Wanted::Password(sealed) => (false, Some(sealed.clone())),
         Wanted::NoAuth => (true, instance.password.clone()),

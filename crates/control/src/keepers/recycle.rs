@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ledger::{Instance, holder, instance, instances_offline_by, last_failure};
 
+use super::KEEPER;
 use crate::access::Caller;
 use crate::actions::lifecycle::clean_up_instance::{self, ISOLATED};
 use crate::cx::FlowCx;
@@ -14,9 +15,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a deletion that failed is left alone.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(600);
-
-/// What OperateUin shows for tasks that the service itself starts.
-const KEEPER: &str = "0";
 
 pub(super) async fn keep(cx: Arc<FlowCx>) {
     loop {

@@ -1,7 +1,7 @@
 //! Lists instances: what clients poll to see a state change. An id that is not there is an empty list, not an error.
 
-use ledger::{Instance, InstanceOrder, Node, Select, Tag, list_instances, members_of, tags_of};
-use model::{Architecture, BillingMode, InstanceStatus, TypeId};
+use ledger::{Instance, InstanceOrder, Node, Select, Tag, list_instances, members_of, tags_of, wan_address};
+use model::{Architecture, BillingMode, InstanceStatus, TypeId, Vip};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -111,12 +111,13 @@ impl Action for DescribeInstances {
             let (count, instances) = list_instances(reader, &filter, order, descending, limit, offset)?;
             let with_parts = instances.into_iter().map(|instance| {
                 let (nodes, tags) = (members_of(reader, &instance.id)?, tags_of(reader, &instance.id)?);
-                Ok((instance, nodes, tags))
+                let wan = wan_address(reader, &instance.id)?;
+                Ok((instance, nodes, tags, wan))
             });
-            Ok((count, with_parts.collect::<ledger::Result<Vec<(Instance, Vec<Node>, Vec<Tag>)>>>()?))
+            Ok((count, with_parts.collect::<ledger::Result<Vec<(Instance, Vec<Node>, Vec<Tag>, Option<Vip>)>>>()?))
         })?;
         let instance_set =
-            found.into_iter().map(|(instance, nodes, tags)| show(call, instance, &nodes, tags)).collect();
+            found.into_iter().map(|(instance, nodes, tags, wan)| show(call, instance, &nodes, tags, wan)).collect();
         Ok(Response { total_count, instance_set })
     }
 }
