@@ -20,6 +20,8 @@ pub enum Resource {
     Task,
     /// Orders of the account.
     Deal,
+    /// Networks of the account.
+    Network,
     /// What can be bought here: nobody's in particular.
     Catalogue,
     /// The service itself.

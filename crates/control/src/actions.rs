@@ -11,11 +11,12 @@ pub(crate) mod roles;
 pub(crate) mod shape;
 pub(crate) mod steering;
 pub(crate) mod tasks;
+pub(crate) mod vpc;
 
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 50] = [
+pub static ACTIONS: [ActionEntry; 59] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
@@ -69,4 +70,14 @@ pub static ACTIONS: [ActionEntry; 50] = [
     entry::<shape::upgrade_small_version::UpgradeSmallVersion>(),
     // region
     entry::<catalogue::describe_zones::DescribeZones>(),
+    // vpc
+    entry::<vpc::create_subnet::CreateSubnet>(),
+    entry::<vpc::create_vpc::CreateVpc>(),
+    entry::<vpc::delete_subnet::DeleteSubnet>(),
+    entry::<vpc::delete_vpc::DeleteVpc>(),
+    entry::<vpc::describe_route_tables::DescribeRouteTables>(),
+    entry::<vpc::describe_subnets::DescribeSubnets>(),
+    entry::<vpc::describe_vpcs::DescribeVpcs>(),
+    entry::<vpc::modify_subnet_attribute::ModifySubnetAttribute>(),
+    entry::<vpc::modify_vpc_attribute::ModifyVpcAttribute>(),
 ];
