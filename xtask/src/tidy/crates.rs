@@ -115,10 +115,15 @@ fn action_name(line: &str) -> Option<&str> {
     rest?.split([' ', '<']).next()
 }
 
+/// Several capitals in a row are one word: `DBInstance` is `db_instance`.
 fn snake_case(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let is_upper = |index: usize| letters.get(index).is_some_and(char::is_ascii_uppercase);
     let mut snake = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !snake.is_empty() {
+    for (index, letter) in letters.iter().enumerate() {
+        let ends_a_word = index > 0 && !is_upper(index - 1);
+        let begins_a_word = index + 1 < letters.len() && !is_upper(index + 1);
+        if is_upper(index) && index > 0 && (ends_a_word || begins_a_word) {
             snake.push('_');
         }
         snake.push(letter.to_ascii_lowercase());
@@ -174,5 +179,7 @@ mod tests {
         let check = |line, file: &str| assert_eq!(action_name(line).map(snake_case).as_deref(), Some(file));
         check("impl Action for ModfiyInstancePassword {", "modfiy_instance_password");
         check("impl StreamAction for WatchTasks {", "watch_tasks");
+        check("impl Action for DescribeInstanceDTSInfo {", "describe_instance_dts_info");
+        check("impl Action for OpenSSL {", "open_ssl");
     }
 }
