@@ -51,14 +51,15 @@ pub struct Wake {
     pub recycle: Notify,
     /// The time of a former address may be over.
     pub addresses: Notify,
+    /// The paid time of an instance may be over.
+    pub expiry: Notify,
 }
 
 impl Wake {
     /// Wakes every loop: the clock was set forward.
     pub fn all(&self) {
-        [&self.tasks, &self.routes, &self.nodes, &self.recycle, &self.addresses]
-            .into_iter()
-            .for_each(Notify::notify_one);
+        let all = [&self.tasks, &self.routes, &self.nodes, &self.recycle, &self.addresses, &self.expiry];
+        all.into_iter().for_each(Notify::notify_one);
     }
 }
 

@@ -11,6 +11,7 @@ use tracing::debug;
 use crate::destination::{Destination, Start, Visit};
 use crate::dial::{dial, outlived};
 use crate::exchange::{End, Exchange};
+use crate::instance::Guest;
 
 /// A client that is silent for so long is asked whether it is there ...
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -32,7 +33,7 @@ impl fmt::Display for ClientAddr {
 }
 
 /// Serves one client from its arrival to its end. It is counted until its connection is closed.
-pub(crate) async fn serve(mut visit: Visit, client: TcpStream, from: ClientAddr) {
+pub(crate) async fn serve(mut visit: Visit, guest: Guest, client: TcpStream, from: ClientAddr) {
     if let Err(error) = prepare_client(&client) {
         return debug!(%from, %error, "the client was gone before it was served");
     }
@@ -43,7 +44,7 @@ pub(crate) async fn serve(mut visit: Visit, client: TcpStream, from: ClientAddr)
     if let Err(error) = prepare(&node) {
         return debug!(%from, %error, "the node was gone before it was used");
     }
-    let mut exchange = Exchange::new(client, node);
+    let mut exchange = Exchange::new(guest, client, node);
     tokio::select! {
         // First, so that nothing is carried to a node which the table no longer names.
         biased;

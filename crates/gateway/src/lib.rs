@@ -7,7 +7,8 @@
 //!
 //! Below: `folder` is what the process has on disk, `control` how it is spoken to, `table` what it brings into
 //! force. A `door` is one customer's address, a `destination` what the connections that came in by one door
-//! share; `dial`, `connection` and `exchange` are the way of one connection.
+//! share and an `instance` what those of all its addresses do; `dial`, `connection` and `exchange` are the way of one
+//! connection, in which `requests` finds what `login` reads.
 
 mod address;
 mod client;
@@ -18,6 +19,9 @@ mod dial;
 mod door;
 mod exchange;
 mod folder;
+mod instance;
+mod login;
+mod requests;
 mod table;
 
 use std::future::Future;

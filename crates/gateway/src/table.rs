@@ -1,12 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use model::{GatewayReport, Route, RoutingTable, Vip};
+use model::{Connected, GatewayReport, InstanceId, Route, RoutingTable, Vip};
 use tokio::task::{spawn_blocking, yield_now};
 use tracing::{error, info};
 
 use crate::door::Door;
 use crate::folder::Folder;
+use crate::instance::Instance;
 
 /// After so many doors a table lets the connections that share the thread have it.
 const DOORS_A_TURN: usize = 64;
@@ -18,12 +19,14 @@ pub(crate) struct Gateway {
     table: Option<RoutingTable>,
     is_saved: bool,
     doors: BTreeMap<Vip, Door>,
+    instances: BTreeMap<InstanceId, Arc<Instance>>,
 }
 
 impl Gateway {
     /// Brings the table that was last in force back into force.
     pub(crate) async fn restore(folder: Arc<Folder>) -> Gateway {
-        let mut gateway = Gateway { folder, table: None, is_saved: true, doors: BTreeMap::new() };
+        let mut gateway =
+            Gateway { folder, table: None, is_saved: true, doors: BTreeMap::new(), instances: BTreeMap::new() };
         match gateway.folder.load() {
             Ok(None) => info!("the gateway starts without a table"),
             Ok(Some(table)) => gateway.enforce(table).await,
@@ -72,8 +75,14 @@ impl Gateway {
             version: self.table.as_ref().map_or(0, |table| table.version),
             failures: self.doors.values().filter_map(Door::failure).collect(),
             connections: self.doors.values().map(Door::connections).sum(),
-            instances: BTreeMap::new(),
+            instances: self.connected(),
         }
+    }
+
+    /// Who is connected, by instance.
+    fn connected(&self) -> BTreeMap<InstanceId, Connected> {
+        let all = self.instances.iter().map(|(id, instance)| (id.clone(), instance.connected()));
+        all.filter(|(_, connected)| connected.open > 0).collect()
     }
 
     /// Closes every address and resets every connection.
@@ -86,8 +95,13 @@ impl Gateway {
         // First what goes, since what comes may need its place.
         let gone = self.doors.extract_if(.., |vip, _| !routes.contains_key(vip)).collect();
         close_all(gone).await;
+        let named: HashSet<&InstanceId> = table.routes.iter().map(|route| &route.instance).collect();
+        self.instances.retain(|id, _| named.contains(id));
         for (index, (vip, route)) in routes.into_iter().enumerate() {
-            self.doors.entry(vip).or_insert_with(|| Door::new(vip, route.instance.clone())).set(route);
+            let id = &route.instance;
+            let instance = self.instances.entry(id.clone()).or_insert_with(|| Arc::new(Instance::new(id.clone())));
+            instance.set(route.limits, &route.logins);
+            self.doors.entry(vip).or_insert_with(|| Door::new(vip, instance.clone())).set(route, instance);
             if index % DOORS_A_TURN == DOORS_A_TURN - 1 {
                 yield_now().await;
             }

@@ -2,51 +2,8 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-
 use common::*;
 use model::Vip;
-use tempfile::TempDir;
-
-/// A `redis-server` that lives as long as this value.
-struct Redis {
-    child: Child,
-    addr: SocketAddr,
-    _home: TempDir,
-}
-
-impl Redis {
-    fn start(options: &[&str]) -> Redis {
-        let addr = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let home = tempfile::tempdir().unwrap();
-        let mut child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--port"])
-            .arg(addr.port().to_string())
-            .args(options)
-            .current_dir(home.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("redis-server is installed");
-        let log = BufReader::new(child.stdout.take().unwrap());
-        let ready = log.lines().map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
-        assert!(ready, "redis-server did not start");
-        Redis { child, addr, _home: home }
-    }
-
-    /// Ends it by kill -9, and does not wait for its end.
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
 
 async fn led_to(redis: &Redis) -> (Rig, Vip) {
     let rig = Rig::start().await;

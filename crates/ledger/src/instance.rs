@@ -189,6 +189,12 @@ pub fn instances_offline_by(reader: &mut dyn Reader, now: Millis) -> Result<Vec<
     reader.rows(&sql, args![now])?.into_iter().map(read).collect()
 }
 
+/// Running instances that are paid in advance, and not for now any more.
+pub fn instances_paid_until(reader: &mut dyn Reader, now: Millis) -> Result<Vec<Instance>> {
+    let sql = format!("select {COLUMNS} from instance where status = 2 and deadline_at <= $1 order by deadline_at, id");
+    reader.rows(&sql, args![now])?.into_iter().map(read).collect()
+}
+
 /// How lists of instances are ordered. Ties go by id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InstanceOrder {

@@ -76,7 +76,7 @@ pub struct Logins {
 
 /// By what a password is recognized where it must not be known: the SHA-256, in hexadecimal digits, of the instance's id,
 /// a colon, and the SHA-256 of the password as Redis's ACL has it (`#` and hexadecimal digits).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(pub String);
 

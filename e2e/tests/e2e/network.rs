@@ -1,7 +1,7 @@
 //! Where instances are reached: their addresses come, go and change while customers write, and no write that was
 //! acknowledged is lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::{Account, Client, Instance, Service, Writers, pause, run, wait_for, wait_for_task};
 use serde_json::{Value, json};
@@ -161,6 +161,27 @@ fn limits_are_set_on_nodes_that_run_and_on_those_that_start() {
     service.engines()[0].kill();
     wait_for("its engine to be back", || instance.run::<String>(&["PING"]).ok());
     assert!(most(&instance) > 12_000, "a node that starts takes the limit too");
+}
+
+#[test]
+fn no_more_passes_than_the_bandwidth_that_was_set() {
+    let service = start();
+    let mut client = Client::python(&service);
+    let instance = Instance::create(&mut client);
+    instance.run::<()>(&["SETRANGE", "large", &(4 << 20).to_string(), "x"]).expect("SETRANGE");
+    let mut open = instance.connect().expect("connect");
+    let mut takes = || {
+        let start = Instant::now();
+        let large: Vec<u8> = run(&mut open, &["GET", "large"]).expect("the connection holds");
+        assert_eq!(large.len(), (4 << 20) + 1);
+        start.elapsed()
+    };
+    let unlimited = takes();
+    change(&mut client, "ModifyConnectionConfig", json!({ "InstanceId": instance.id, "Bandwidth": 2 }));
+    let limited = takes();
+    assert!(limited > Duration::from_secs(1) && limited > unlimited, "4 MiB at 2 MB/s took {limited:?}");
+    change(&mut client, "ModifyConnectionConfig", json!({ "InstanceId": instance.id, "Bandwidth": 0 }));
+    assert!(takes() < limited);
 }
 
 /// As the tests of the provider for Terraform do it.

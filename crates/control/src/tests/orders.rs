@@ -6,6 +6,7 @@ use model::{InstanceId, Millis, TypeId};
 use serde_json::{Value, json};
 
 use super::site::{PASSWORD, Site, order};
+use crate::keepers::expiry::end_expired;
 use crate::prices::{PriceList, Rate};
 use crate::settings::Settings;
 use crate::when;
@@ -229,4 +230,44 @@ async fn instances_whose_charge_type_cannot_be_changed_are_listed_and_the_others
     }
     let asked = json!({"InstanceIds": [by_use.as_str()], "InstanceChargeType": "PREPAID"});
     assert_eq!(site.call("ModifyInstanceChargeType", asked).await.unwrap_err().code, "MissingParameter");
+}
+
+#[tokio::test]
+async fn what_is_paid_for_no_longer_is_renewed_isolated_or_protected() {
+    let site = priced();
+    let ordered_at = site.clock.now();
+    let id = prepaid(&site, ordered_at).await;
+    let by_use = site.create().await;
+    let set = async |what: &str, value: Value| {
+        let mut params = json!({"Operation": what, "InstanceIds": [id.as_str()]});
+        let field = if what == "modifyAutoRenew" { "AutoRenews" } else { "DeleteProtectionSwitches" };
+        params[field] = json!([value]);
+        site.call("ModifyInstance", params).await.unwrap();
+    };
+    let look = async || {
+        end_expired(&site.cx).await.unwrap();
+        site.settle(&NoProbe).await;
+        site.status(&id)
+    };
+    set("modifyAutoRenew", json!(1)).await;
+    let (_, deadline) = shown(&site, &id).await;
+    assert_eq!(look().await, Some(2));
+    assert_eq!(shown(&site, &id).await.1, deadline, "its time is not over");
+
+    site.call("AdvanceClock", json!({"Seconds": 32 * 86_400})).await.unwrap();
+    assert_eq!(look().await, Some(2));
+    let (mode, renewed) = shown(&site, &id).await;
+    assert_eq!(mode, 1);
+    assert!(renewed.as_str() > deadline.as_str(), "{renewed}");
+
+    set("modifyAutoRenew", json!(0)).await;
+    set("modifyDeleteProtectionSwitch", json!(1)).await;
+    site.call("AdvanceClock", json!({"Seconds": 32 * 86_400})).await.unwrap();
+    assert_eq!(look().await, Some(2), "it is protected");
+    set("modifyDeleteProtectionSwitch", json!(0)).await;
+    assert_eq!(look().await, Some(-2));
+    let task = site.cx.ledger.read(|reader| ledger::task(reader, site.last_task())).unwrap().unwrap();
+    assert_eq!((task.kind.as_str(), task.caller.as_str()), ("003", "0"));
+    assert_eq!(site.status(&by_use), Some(2));
+    site.assert_settled("after it");
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use gateway::{Client, Error};
@@ -243,4 +244,43 @@ pub(crate) fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// A `redis-server` that lives as long as this value.
+pub(crate) struct Redis {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+    _home: TempDir,
+}
+
+impl Redis {
+    pub(crate) fn start(options: &[&str]) -> Redis {
+        let addr = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let mut child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--port"])
+            .arg(addr.port().to_string())
+            .args(options)
+            .current_dir(home.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("redis-server is installed");
+        let log = std::io::BufReader::new(child.stdout.take().unwrap());
+        let ready =
+            std::io::BufRead::lines(log).map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
+        assert!(ready, "redis-server did not start");
+        Redis { child, addr, _home: home }
+    }
+
+    /// Ends it by kill -9, and does not wait for its end.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
 }

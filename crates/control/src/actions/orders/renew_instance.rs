@@ -1,14 +1,15 @@
 //! Pays for an instance that is paid in advance for some months more, or turns one that is paid by use into one.
 
-use ledger::{Deal, Instance, Reader};
-use model::{ApiError, BillingMode, DealStatus, InstanceId, code};
+use ledger::{Deal, Instance, Reader, Tx};
+use model::{ApiError, BillingMode, DealStatus, InstanceId, Millis, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Access, Resource};
+use crate::access::{Access, Caller, Resource};
 use crate::action::{Action, Call, find};
 use crate::actions::lifecycle::clean_up_instance::ISOLATED;
 use crate::actions::lifecycle::create_request::{paid_until, read_period};
+use crate::cx::FlowCx;
 use crate::errors::{Answer, Fault, bad_value};
 use crate::prices::Size;
 
@@ -57,27 +58,41 @@ impl Action for RenewInstance {
                 BillingMode::Postpaid if to_prepaid => now,
                 BillingMode::Postpaid => return Err(paid_by_use(&instance.id)),
             };
-            let deadline = paid_until(&cx, from, months)?;
-            ledger::set_billing(tx, &instance.id, BillingMode::Prepaid, Some(deadline))?;
-            let name = crate::deals::new_name(&cx, now);
-            let deal = Deal {
-                name: name.clone(),
-                account: caller.account,
-                creator: caller.uin.clone(),
-                description: "RenewInstance".into(),
-                zone: instance.zone,
-                goods: 1,
-                instances: vec![instance.id.clone()],
-                price: (cx.settings.prices.month(&Size::from(&instance)) * months).cents(),
-                status: DealStatus::Delivered,
-                created_at: now,
-                ended_at: Some(now),
-            };
-            ledger::insert_deal(tx, &deal, 0)?;
+            let name = renew(&cx, tx, &caller, &instance, from, months, now)?;
             Ok(Response { deal_id: name.clone(), deal_name: name })
         })
         .await
     }
+}
+
+/// Pays for an instance in advance, for some months from a moment on; answers the order's name. It is delivered at once.
+pub(crate) fn renew(
+    cx: &FlowCx,
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    instance: &Instance,
+    from: Millis,
+    months: i64,
+    now: Millis,
+) -> Answer<String> {
+    let deadline = paid_until(cx, from, months)?;
+    ledger::set_billing(tx, &instance.id, BillingMode::Prepaid, Some(deadline))?;
+    let name = crate::deals::new_name(cx, now);
+    let deal = Deal {
+        name: name.clone(),
+        account: caller.account,
+        creator: caller.uin.clone(),
+        description: "RenewInstance".into(),
+        zone: instance.zone,
+        goods: 1,
+        instances: vec![instance.id.clone()],
+        price: (cx.settings.prices.month(&Size::from(instance)) * months).cents(),
+        status: DealStatus::Delivered,
+        created_at: now,
+        ended_at: Some(now),
+    };
+    ledger::insert_deal(tx, &deal, 0)?;
+    Ok(name)
 }
 
 /// The account's instance of this id, for a change of how it is paid for.

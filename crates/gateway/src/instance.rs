@@ -1,0 +1,209 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::{Connected, Fingerprint, InstanceId, Limits, Logins};
+use tokio::time::Instant;
+
+/// How far ahead of its rate an instance may be: what it did not use for so long it may use at once.
+const BURST: Duration = Duration::from_millis(100);
+
+/// What the connections of an instance share, over all its addresses.
+pub(crate) struct Instance {
+    pub(crate) id: InstanceId,
+    rules: RwLock<Arc<Rules>>,
+    present: Mutex<Present>,
+    /// What clients send.
+    pub(crate) inbound: Meter,
+    /// What they get.
+    pub(crate) outbound: Meter,
+}
+
+/// What the table says of it.
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) limits: Limits,
+    pub(crate) logins: Logins,
+}
+
+/// Who is connected.
+#[derive(Default)]
+struct Present {
+    open: u64,
+    /// With which password of the default user they have signed in.
+    signed_in: HashMap<Fingerprint, u64>,
+}
+
+impl Instance {
+    pub(crate) fn new(id: InstanceId) -> Instance {
+        Instance {
+            id,
+            rules: RwLock::default(),
+            present: Mutex::default(),
+            inbound: Meter::default(),
+            outbound: Meter::default(),
+        }
+    }
+
+    /// Brings into force what the table says.
+    pub(crate) fn set(&self, limits: Limits, logins: &Logins) {
+        if self.rules().limits == limits && self.rules().logins == *logins {
+            return;
+        }
+        self.inbound.set(limits.inbound);
+        self.outbound.set(limits.outbound);
+        let rules = Arc::new(Rules { limits, logins: logins.clone() });
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a connection for as long as the answer lives; `None` where there are as many as there may be.
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<Guest> {
+        let most = self.rules().limits.connections.map_or(u64::MAX, u64::from);
+        let mut present = self.present();
+        if present.open >= most {
+            return None;
+        }
+        present.open += 1;
+        Some(Guest { instance: self.clone(), signed_in: None })
+    }
+
+    pub(crate) fn connected(&self) -> Connected {
+        let old = self.rules().logins.old_password.clone();
+        let present = self.present();
+        let on_old_password = old.and_then(|old| present.signed_in.get(&old).copied()).unwrap_or(0);
+        Connected { open: present.open, on_old_password }
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place among those of its instance.
+pub(crate) struct Guest {
+    pub(crate) instance: Arc<Instance>,
+    signed_in: Option<Fingerprint>,
+}
+
+impl Guest {
+    /// Notes with which password of the default user the client has signed in.
+    pub(crate) fn signs_in(&mut self, password: Fingerprint) {
+        let mut present = self.instance.present();
+        forget(&mut present, self.signed_in.take());
+        *present.signed_in.entry(password.clone()).or_default() += 1;
+        drop(present);
+        self.signed_in = Some(password);
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut present = self.instance.present();
+        present.open -= 1;
+        forget(&mut present, self.signed_in.take());
+    }
+}
+
+fn forget(present: &mut Present, password: Option<Fingerprint>) {
+    let Some(password) = password else { return };
+    if let Some(count) = present.signed_in.get_mut(&password) {
+        *count -= 1;
+        if *count == 0 {
+            present.signed_in.remove(&password);
+        }
+    }
+}
+
+/// Keeps a direction to its rate: whoever has passed something on pauses until the rate allows more.
+#[derive(Default)]
+pub(crate) struct Meter(Mutex<Flow>);
+
+#[derive(Default)]
+struct Flow {
+    /// Bytes a second; `None` as many as there are.
+    rate: Option<u64>,
+    /// When all that has passed would have passed at the rate.
+    paid_until: Option<Instant>,
+}
+
+impl Meter {
+    fn set(&self, rate: Option<u64>) {
+        *self.flow() = Flow { rate, paid_until: None };
+    }
+
+    /// Counts bytes that have passed. Until the moment answered, if any, the connection they were of is to pause.
+    pub(crate) fn pass(&self, bytes: usize) -> Option<Instant> {
+        let mut flow = self.flow();
+        let rate = flow.rate?;
+        let now = Instant::now();
+        let cost = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+        let paid_until = flow.paid_until.map_or(now, |until| until.max(now)) + cost;
+        flow.paid_until = Some(paid_until);
+        paid_until.checked_sub(BURST).filter(|until| *until > now)
+    }
+
+    fn flow(&self) -> MutexGuard<'_, Flow> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(connections: Option<u32>) -> Arc<Instance> {
+        let instance = Arc::new(Instance::new(InstanceId::from_random(1)));
+        instance.set(Limits { connections, ..Limits::default() }, &Logins::default());
+        instance
+    }
+
+    #[test]
+    fn as_many_connections_are_admitted_as_there_may_be() {
+        let instance = instance(Some(2));
+        let guests = [instance.admit(), instance.admit()];
+        assert!(guests.iter().all(Option::is_some) && instance.admit().is_none());
+        drop(guests);
+        assert!(instance.admit().is_some());
+        instance.set(Limits::default(), &Logins::default());
+        let many: Vec<_> = (0..10).map(|_| instance.admit().unwrap()).collect();
+        assert_eq!(instance.connected().open, many.len() as u64);
+    }
+
+    #[test]
+    fn who_signed_in_with_the_old_password_is_counted_until_it_leaves_or_signs_in_anew() {
+        let (instance, print) = (instance(None), |text: &str| Fingerprint(text.into()));
+        let mut guests: Vec<_> = (0..3).map(|_| instance.admit().unwrap()).collect();
+        guests[0].signs_in(print("old"));
+        guests[1].signs_in(print("old"));
+        assert_eq!(instance.connected().on_old_password, 0);
+        let logins = Logins { old_password: Some(print("old")), ..Logins::default() };
+        instance.set(Limits::default(), &logins);
+        assert_eq!(instance.connected(), Connected { open: 3, on_old_password: 2 });
+        guests[0].signs_in(print("new"));
+        assert_eq!(instance.connected().on_old_password, 1);
+        guests.remove(1);
+        assert_eq!(instance.connected(), Connected { open: 2, on_old_password: 0 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_is_kept_to_its_rate() {
+        let meter = Meter::default();
+        assert_eq!(meter.pass(1 << 30), None);
+        meter.set(Some(1_000_000));
+        assert_eq!(meter.pass(50_000), None);
+        let begun = Instant::now();
+        let mut passed = 50_000;
+        while passed < 3_000_000 {
+            if let Some(until) = meter.pass(10_000) {
+                tokio::time::sleep_until(until).await;
+            }
+            passed += 10_000;
+        }
+        let took = begun.elapsed().as_secs_f64();
+        assert!((2.8..3.0).contains(&took), "{took}");
+    }
+}
