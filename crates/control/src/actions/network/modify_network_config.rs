@@ -149,7 +149,7 @@ fn take(pools: &Pools, tx: &mut dyn Tx, site: &Site, instance: &Instance, addr: 
     take_vip(pools, tx, site.within, vip, &instance.id)
 }
 
-/// Where the instance is. An address that it keeps may be of any subnet, so the port can be changed in all of the pool.
+/// Where the instance is, with the addresses that its subnet gives.
 fn own_site(cx: &FlowCx, tx: &mut dyn Tx, instance: &Instance) -> Answer<Site> {
     let subnets = network::subnets(tx.reader(), &cx.settings, instance.account)?;
     let own = subnets.into_iter().find(|subnet| subnet.id == instance.subnet);
