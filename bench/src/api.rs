@@ -153,6 +153,7 @@ async fn seed(file: &Path) -> anyhow::Result<()> {
                     first_step: "s",
                     state,
                     holds: true,
+                    partner: None,
                 };
                 open_task(tx, new, now)?;
             }

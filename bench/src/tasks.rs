@@ -90,8 +90,16 @@ async fn submit(ledger: &Ledger, instances: &Arc<Vec<Instance>>, nth: usize) -> 
     let instances = instances.clone();
     let task = ledger.write(move |tx| {
         let (instance, state) = (&instances[nth], "{\"passed\":0}".to_owned());
-        let new =
-            NewTask { instance, caller: "1", kind: "007", flow: NoOp::NAME, first_step: "first", state, holds: true };
+        let new = NewTask {
+            instance,
+            caller: "1",
+            kind: "007",
+            flow: NoOp::NAME,
+            first_step: "first",
+            state,
+            holds: true,
+            partner: None,
+        };
         open_task(tx, new, SystemClock.now())
     });
     task.await.map(drop)

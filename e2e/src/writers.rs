@@ -73,13 +73,29 @@ impl Writers {
     /// # Panics
     /// When a writer has.
     pub fn finish(self) -> RedisResult<Account> {
+        let instance = self.instance.clone();
+        self.finish_at(&[&instance])
+    }
+
+    /// As [`Writers::finish`], where what was written is at one of several addresses.
+    ///
+    /// # Errors
+    /// What Redis or the network says to who reads back.
+    ///
+    /// # Panics
+    /// When a writer has.
+    pub fn finish_at(self, instances: &[&Instance]) -> RedisResult<Account> {
         self.is_over.store(true, Ordering::Relaxed);
         let all: Vec<Written> = self.customers.into_iter().map(|customer| customer.join().expect("a writer")).collect();
-        let mut connection = self.instance.connect()?;
+        let mut connections = instances.iter().map(|instance| instance.connect()).collect::<RedisResult<Vec<_>>>()?;
         let mut account = Account::default();
         for written in &all {
-            let there: Vec<u64> = redis::cmd("LRANGE").arg(&written.list).arg(0).arg(-1).query(&mut connection)?;
-            redis::cmd("UNLINK").arg(&written.list).exec(&mut connection)?;
+            let mut there: Vec<u64> = Vec::new();
+            for connection in &mut connections {
+                let part: Vec<u64> = redis::cmd("LRANGE").arg(&written.list).arg(0).arg(-1).query(connection)?;
+                redis::cmd("UNLINK").arg(&written.list).exec(connection)?;
+                there.extend(part);
+            }
             account.add(written, &there);
         }
         let mut moments: Vec<Instant> =

@@ -24,6 +24,8 @@ pub enum Resource {
     Project,
     /// Security groups of the account.
     SecurityGroup,
+    /// Networks of the account.
+    Network,
     /// What can be bought here: nobody's in particular.
     Catalogue,
     /// The service itself.

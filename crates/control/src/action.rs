@@ -294,11 +294,51 @@ pub(crate) fn open_task<F: Flow<Cx = FlowCx>>(
     flow: &F,
     now: Millis,
 ) -> Answer<TaskId> {
+    let new = new_task(caller, instance, kind, flow)?;
+    accept(tx, new, flow, now)
+}
+
+/// As [`open_task`], for a flow that changes two instances. The task is listed as the first one's.
+pub(crate) fn open_task_of_two<F: Flow<Cx = FlowCx>>(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    both: [&Instance; 2],
+    kind: &'static str,
+    flow: &F,
+    now: Millis,
+) -> Answer<TaskId> {
+    let new = NewTask { partner: Some(&both[1].id), ..new_task(caller, both[0], kind, flow)? };
+    accept(tx, new, flow, now)
+}
+
+/// As [`open_task`], for a flow in whose way nothing is: the instance stays as free as it was.
+pub(crate) fn open_task_beside<F: Flow<Cx = FlowCx>>(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    instance: &Instance,
+    kind: &'static str,
+    flow: &F,
+    now: Millis,
+) -> Answer<TaskId> {
+    let new = NewTask { holds: false, ..new_task(caller, instance, kind, flow)? };
+    accept(tx, new, flow, now)
+}
+
+fn new_task<'a, F: Flow<Cx = FlowCx>>(
+    caller: &'a Caller,
+    instance: &'a Instance,
+    kind: &'static str,
+    flow: &F,
+) -> Answer<NewTask<'a>> {
     let state = serde_json::to_string(flow).map_err(|error| ledger::Error::Corrupt(error.to_string()))?;
     let first_step = F::STEPS[0].name;
-    let new = NewTask { instance, caller: &caller.uin, kind, flow: F::NAME, first_step, state, holds: true };
+    Ok(NewTask { instance, caller: &caller.uin, kind, flow: F::NAME, first_step, state, holds: true, partner: None })
+}
+
+fn accept<F: Flow<Cx = FlowCx>>(tx: &mut dyn Tx, new: NewTask<'_>, flow: &F, now: Millis) -> Answer<TaskId> {
+    let instance = &new.instance.id;
     let task = match ledger::open_task(tx, new, now) {
-        Err(error) if error.is_taken() => return Err(instance_locked(&instance.id)),
+        Err(error) if error.is_taken() => return Err(instance_locked(instance)),
         other => other?,
     };
     if let Some(write) = flow.begin() {

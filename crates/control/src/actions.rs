@@ -5,6 +5,7 @@ pub(crate) mod catalogue;
 pub(crate) mod inventory;
 pub(crate) mod lifecycle;
 pub(crate) mod maintenance;
+pub(crate) mod network;
 pub(crate) mod orders;
 pub(crate) mod password;
 pub(crate) mod projects;
@@ -14,11 +15,12 @@ pub(crate) mod shape;
 pub(crate) mod steering;
 pub(crate) mod tags;
 pub(crate) mod tasks;
+pub(crate) mod vpc;
 
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 77] = [
+pub static ACTIONS: [ActionEntry; 92] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
@@ -29,6 +31,7 @@ pub static ACTIONS: [ActionEntry; 77] = [
     entry::<steering::set_fault::SetFault>(),
     stream_entry::<steering::watch_tasks::WatchTasks>(),
     // redis
+    entry::<network::allocate_wan_address::AllocateWanAddress>(),
     entry::<security::associate_security_groups::AssociateSecurityGroups>(),
     entry::<roles::change_replica_to_master::ChangeReplicaToMaster>(),
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
@@ -39,6 +42,7 @@ pub static ACTIONS: [ActionEntry; 77] = [
     entry::<catalogue::describe_bandwidth_range::DescribeBandwidthRange>(),
     entry::<security::describe_db_security_groups::DescribeDBSecurityGroups>(),
     entry::<accounts::describe_instance_account::DescribeInstanceAccount>(),
+    entry::<network::describe_instance_dts_info::DescribeInstanceDTSInfo>(),
     entry::<inventory::describe_instance_deal_detail::DescribeInstanceDealDetail>(),
     entry::<maintenance::describe_instance_events::DescribeInstanceEvents>(),
     entry::<inventory::describe_instance_node_info::DescribeInstanceNodeInfo>(),
@@ -61,6 +65,7 @@ pub static ACTIONS: [ActionEntry; 77] = [
     entry::<orders::inquiry_price_upgrade_instance::InquiryPriceUpgradeInstance>(),
     entry::<roles::kill_master_group::KillMasterGroup>(),
     entry::<password::modfiy_instance_password::ModfiyInstancePassword>(),
+    entry::<network::modify_connection_config::ModifyConnectionConfig>(),
     entry::<security::modify_db_instance_security_groups::ModifyDBInstanceSecurityGroups>(),
     entry::<inventory::modify_instance::ModifyInstance>(),
     entry::<accounts::modify_instance_account::ModifyInstanceAccount>(),
@@ -71,10 +76,13 @@ pub static ACTIONS: [ActionEntry; 77] = [
     entry::<password::modify_instance_password_policy::ModifyInstancePasswordPolicy>(),
     entry::<roles::modify_instance_read_only::ModifyInstanceReadOnly>(),
     entry::<maintenance::modify_maintenance_window::ModifyMaintenanceWindow>(),
+    entry::<network::modify_network_config::ModifyNetworkConfig>(),
+    entry::<network::release_wan_address::ReleaseWanAddress>(),
     entry::<orders::renew_instance::RenewInstance>(),
     entry::<password::reset_password::ResetPassword>(),
     entry::<lifecycle::startup_instance::StartupInstance>(),
     entry::<shape::switch_access_new_instance::SwitchAccessNewInstance>(),
+    entry::<network::switch_instance_vip::SwitchInstanceVip>(),
     entry::<shape::upgrade_instance::UpgradeInstance>(),
     entry::<shape::upgrade_instance_version::UpgradeInstanceVersion>(),
     entry::<shape::upgrade_proxy_version::UpgradeProxyVersion>(),
@@ -94,11 +102,20 @@ pub static ACTIONS: [ActionEntry; 77] = [
     // vpc
     entry::<security::create_security_group::CreateSecurityGroup>(),
     entry::<security::create_security_group_policies::CreateSecurityGroupPolicies>(),
+    entry::<vpc::create_subnet::CreateSubnet>(),
+    entry::<vpc::create_vpc::CreateVpc>(),
     entry::<security::delete_security_group::DeleteSecurityGroup>(),
     entry::<security::delete_security_group_policies::DeleteSecurityGroupPolicies>(),
+    entry::<vpc::delete_subnet::DeleteSubnet>(),
+    entry::<vpc::delete_vpc::DeleteVpc>(),
+    entry::<vpc::describe_route_tables::DescribeRouteTables>(),
     entry::<security::describe_security_group_policies::DescribeSecurityGroupPolicies>(),
     entry::<security::describe_security_groups::DescribeSecurityGroups>(),
+    entry::<vpc::describe_subnets::DescribeSubnets>(),
+    entry::<vpc::describe_vpcs::DescribeVpcs>(),
     entry::<security::modify_security_group_attribute::ModifySecurityGroupAttribute>(),
     entry::<security::modify_security_group_policies::ModifySecurityGroupPolicies>(),
+    entry::<vpc::modify_subnet_attribute::ModifySubnetAttribute>(),
+    entry::<vpc::modify_vpc_attribute::ModifyVpcAttribute>(),
     entry::<security::replace_security_group_policies::ReplaceSecurityGroupPolicies>(),
 ];

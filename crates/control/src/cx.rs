@@ -49,6 +49,8 @@ pub struct Wake {
     pub nodes: Notify,
     /// The time of an isolated instance may be over.
     pub recycle: Notify,
+    /// The time of a former address may be over.
+    pub addresses: Notify,
     /// The paid time of an instance may be over.
     pub expiry: Notify,
 }
@@ -56,7 +58,8 @@ pub struct Wake {
 impl Wake {
     /// Wakes every loop: the clock was set forward.
     pub fn all(&self) {
-        [&self.tasks, &self.routes, &self.nodes, &self.recycle, &self.expiry].into_iter().for_each(Notify::notify_one);
+        let all = [&self.tasks, &self.routes, &self.nodes, &self.recycle, &self.addresses, &self.expiry];
+        all.into_iter().for_each(Notify::notify_one);
     }
 }
 

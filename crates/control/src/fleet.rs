@@ -138,26 +138,31 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     wait_until_serving(cx, &node, &peer).await?;
     // It started as it was wanted a moment ago, and changes pass over nodes that don't run. What is wanted may change while
     // this is said, and whoever changes it may have been here before: it is over when nothing has changed meanwhile.
-    let mut users = customers(cx, &wanted)?;
-    let mut memory_mb = wanted.instance.memory_mb;
+    let mut applied = live(cx, &wanted)?;
     loop {
         let now = load_wanted(&cx.ledger, &wanted.instance.id)?;
-        let primary = primary_of(&now.nodes);
-        if let Some((upstream, primary)) = followed.zip(primary)
+        if let Some((upstream, primary)) = followed.zip(primary_of(&now.nodes))
             && upstream != primary.addr
         {
             roles::put_right(cx, &now.instance, primary, &[&node]).await?;
             followed = Some(primary.addr);
         }
-        let wanted_users = customers(cx, &now)?;
-        if wanted_users == users && now.instance.memory_mb == memory_mb {
+        let wanted = live(cx, &now)?;
+        if wanted == applied {
             break;
         }
-        (users, memory_mb) = (wanted_users, now.instance.memory_mb);
-        cx.nodes.set_users(&peer, &users).await?;
-        cx.nodes.set_memory(&peer, spec::memory(&now.instance)).await?;
+        cx.nodes.set_users(&peer, &wanted.0).await?;
+        cx.nodes.set_memory(&peer, wanted.1).await?;
+        cx.nodes.set_max_clients(&peer, wanted.2).await?;
+        applied = wanted;
     }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
+}
+
+/// What can be said to a node that runs: customers' users, the bytes of data and the connections it may have.
+fn live(cx: &FlowCx, wanted: &Wanted) -> Result<(Vec<AclUser>, u64, u32), FleetError> {
+    let instance = &wanted.instance;
+    Ok((customers(cx, wanted)?, spec::memory(instance), spec::max_clients(instance)))
 }
 
 /// Gives a node that can't listen where it should another place.
@@ -323,6 +328,12 @@ pub(crate) async fn remove_these(cx: &FlowCx, ids: &[NodeId]) -> Result<(), Flee
 /// Gives every node that runs the memory that the ledger wants; one that does not takes it from there when it starts.
 pub(crate) async fn apply_memory(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
     on_running(cx, id, |instance, peer| async move { cx.nodes.set_memory(&peer, spec::memory(&instance)).await }).await
+}
+
+/// As [`apply_memory`], of how many connections they take.
+pub(crate) async fn apply_max_clients(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let say = |instance, peer| async move { cx.nodes.set_max_clients(&peer, spec::max_clients(&instance)).await };
+    on_running(cx, id, say).await
 }
 
 /// Gives the users that the ledger wants to every node that runs; one that does not takes them from there when it

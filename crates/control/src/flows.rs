@@ -2,6 +2,7 @@
 //! action's file.
 
 pub(crate) mod add_nodes;
+pub(crate) mod close_address;
 pub(crate) mod isolate_instance;
 pub(crate) mod remove_nodes;
 pub(crate) mod replace_nodes;
@@ -14,15 +15,17 @@ pub(crate) mod window;
 use flow::{FlowEntry, StepResult};
 use model::Millis;
 
-use crate::actions::{lifecycle, roles, shape};
+use crate::actions::{lifecycle, network, roles, shape};
 use crate::cx::FlowCx;
 
 /// The table of contents. A row is never removed while a ledger may hold a task of it.
 pub static FLOWS: &[FlowEntry<FlowCx>] = &[
     FlowEntry::of::<add_nodes::AddNodes>(),
+    FlowEntry::of::<network::allocate_wan_address::OpenWan>(),
     FlowEntry::of::<roles::change_replica_to_master::PromoteReplica>(),
     FlowEntry::of::<lifecycle::clean_up_instance::DeleteInstance>(),
     FlowEntry::of::<lifecycle::clear_instance::ClearData>(),
+    FlowEntry::of::<close_address::CloseAddress>(),
     FlowEntry::of::<lifecycle::create_instances::CreateInstance>(),
     FlowEntry::of::<isolate_instance::IsolateInstance>(),
     FlowEntry::of::<roles::kill_master_group::KillPrimary>(),
@@ -33,8 +36,11 @@ pub static FLOWS: &[FlowEntry<FlowCx>] = &[
     FlowEntry::of::<set_access::SetAccess>(),
     FlowEntry::of::<set_account::SetAccount>(),
     FlowEntry::of::<set_memory::SetMemory>(),
+    FlowEntry::of::<network::modify_connection_config::SetLimits>(),
     FlowEntry::of::<roles::modify_instance_read_only::SetReadOnly>(),
+    FlowEntry::of::<network::modify_network_config::SetAddress>(),
     FlowEntry::of::<shape::switch_access_new_instance::CutOver>(),
+    FlowEntry::of::<network::switch_instance_vip::SwapAddresses>(),
     FlowEntry::of::<shape::upgrade_proxy_version::RenewGateway>(),
 ];
 

@@ -1,6 +1,7 @@
 //! Loops that take no input: each looks at what the ledger wants and at the world, and brings the one to the other.
 //! They are woken when something changed, and look by themselves every so often all the same.
 
+pub(crate) mod addresses;
 pub(crate) mod expiry;
 mod nodes;
 mod recycle;
@@ -32,6 +33,7 @@ pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
     keepers.spawn(routes::keep(cx.clone()));
     keepers.spawn(nodes::keep(cx.clone()));
     keepers.spawn(roles::keep(cx.clone()));
+    keepers.spawn(addresses::keep(cx.clone()));
     keepers.spawn(expiry::keep(cx.clone()));
     keepers.spawn(recycle::keep(cx));
     Keepers(keepers)

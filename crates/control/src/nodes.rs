@@ -77,6 +77,10 @@ pub trait Nodes: Send + Sync {
     /// Sets how many bytes of data it may hold.
     fn set_memory<'a>(&'a self, peer: &'a Peer, bytes: u64) -> BoxFuture<'a, Result<(), NodeError>>;
 
+    /// Sets how many connections it may take. Where the host does not let it have so many files open, it takes as many as
+    /// it can, as one that starts does.
+    fn set_max_clients<'a>(&'a self, peer: &'a Peer, most: u32) -> BoxFuture<'a, Result<(), NodeError>>;
+
     /// How many bytes its data takes.
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>>;
 

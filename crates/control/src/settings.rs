@@ -76,6 +76,18 @@ impl VipPool {
         }
     }
 
+    /// Whether it has this address, of whatever port where each instance has an address.
+    pub fn has(&self, addr: SocketAddr) -> bool {
+        match (self, addr.ip()) {
+            (VipPool::Network { base, .. }, IpAddr::V4(ip)) => {
+                let nth = u64::from(u32::from(ip).wrapping_sub(u32::from(*base)));
+                (1..=self.len()).contains(&nth)
+            }
+            (VipPool::Network { .. }, IpAddr::V6(_)) => false,
+            (VipPool::Ports { ip, ports }, given) => *ip == given && ports.contains(&addr.port()),
+        }
+    }
+
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -107,6 +119,8 @@ pub struct Settings {
     pub utc_offset_seconds: i32,
     /// Customers' addresses.
     pub vips: VipPool,
+    /// Public addresses.
+    pub public_vips: VipPool,
     /// Ports of nodes, on 127.0.0.1.
     pub node_ports: RangeInclusive<u16>,
     /// Memory that may be promised to instances, in MiB; `None` counts nothing.
@@ -133,6 +147,7 @@ impl Default for Settings {
             region: Region { name: "ap-guangzhou".into(), id: 1, zones },
             utc_offset_seconds: 8 * 3600,
             vips: VipPool::Network { base: Ipv4Addr::new(127, 88, 0, 0), prefix: 16 },
+            public_vips: VipPool::Network { base: Ipv4Addr::new(127, 89, 0, 0), prefix: 16 },
             node_ports: 20_000..=31_999,
             host_memory_mb: None,
             serve_newer_engine: true,

@@ -50,8 +50,11 @@ const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking";
 /// What users of read-only accounts may. Among the commands for connections are some that end or hold those of others.
 const READER: &str = "~* &* +@read +@connection +info -@admin";
 
-/// Connections that an engine takes: what the API calls a standard instance's limit.
+/// Connections that an engine takes where no other limit was set: what the API calls a standard instance's limit.
 pub(crate) const MAX_CLIENTS: u32 = 10_000;
+
+/// Connections that the service needs for itself and nodes have among each other, beyond those of customers.
+const OWN_CLIENTS: u32 = 64;
 
 /// The maintenance window of a new instance, in minutes of the day: 03:00 to 04:00, when most sleep.
 pub(crate) const DEFAULT_WINDOW: (i64, i64) = (3 * 60, 4 * 60);
@@ -109,6 +112,13 @@ pub(crate) fn memory(instance: &Instance) -> u64 {
     u64::try_from(instance.memory_mb).unwrap_or(0) << 20
 }
 
+/// How many connections a node takes: where a limit was set, the gateway holds customers to it, so the node never is the
+/// one that refuses.
+pub(crate) fn max_clients(instance: &Instance) -> u32 {
+    let limit = instance.client_limit.and_then(|limit| u32::try_from(limit).ok());
+    limit.map_or(MAX_CLIENTS, |limit| limit.max(MAX_CLIENTS).saturating_add(OWN_CLIENTS))
+}
+
 /// How to speak to a node.
 pub(crate) fn peer(sealer: &Sealer, instance: &Instance, node: &Node) -> Result<Peer, NotOurs> {
     Ok(Peer { addr: node.addr, admin: sealer.open(purpose::ADMIN, &instance.admin)? })
@@ -132,7 +142,7 @@ pub(crate) fn node_spec(sealer: &Sealer, wanted: &Wanted, node: &Node) -> Result
         version: newest_seen(nodes, node),
         addr: node.addr,
         maxmemory: memory(instance),
-        maxclients: MAX_CLIENTS,
+        maxclients: max_clients(instance),
         users: users(sealer, wanted)?,
         admin_name: ADMIN.into(),
         admin_password: sealer.open(purpose::ADMIN, &instance.admin)?,

@@ -173,6 +173,9 @@ pub enum Error {
         /// The newest that this binary can read.
         known: i64,
     },
+    /// What is to be given to one is somebody else's.
+    #[error("{0} is taken")]
+    Taken(String),
     /// A worker's claim is no longer the newest.
     #[error("another worker has the task")]
     Fenced,
@@ -192,16 +195,21 @@ impl Error {
     pub fn is_final(&self) -> bool {
         match self {
             Error::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation),
-            Error::Corrupt(_) | Error::TooNew { .. } => true,
+            Error::Corrupt(_) | Error::TooNew { .. } | Error::Taken(_) => true,
             Error::Fenced | Error::Cancelled | Error::GaveUp | Error::Closed => false,
         }
     }
 
     /// Whether a unique key was already there: somebody else was first.
     pub fn is_taken(&self) -> bool {
-        matches!(self, Error::Sqlite(rusqlite::Error::SqliteFailure(e, _))
-            if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
-                || e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
+        match self {
+            Error::Sqlite(rusqlite::Error::SqliteFailure(e, _)) => {
+                e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+                    || e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+            }
+            Error::Taken(_) => true,
+            _ => false,
+        }
     }
 }
 

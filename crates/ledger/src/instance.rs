@@ -243,12 +243,6 @@ pub fn promised_memory_mb(reader: &mut dyn Reader) -> Result<i64> {
     reader.row(sql, &[])?.map_or(Ok(0), |row| row.int(0))
 }
 
-/// Whether an address is anybody's.
-pub fn vip_is_taken(reader: &mut dyn Reader, vip: Vip) -> Result<bool> {
-    let sql = "select 1 from instance where address = $1 and port = $2";
-    Ok(reader.row(sql, args![vip.0.ip().to_string(), i64::from(vip.0.port())])?.is_some())
-}
-
 /// Sets the status.
 pub fn set_status(tx: &mut dyn Tx, id: &InstanceId, status: InstanceStatus) -> Result<()> {
     tx.exec("update instance set status = $2 where id = $1", args![id, status.number()])?;
@@ -335,6 +329,18 @@ pub fn set_engine(tx: &mut dyn Tx, id: &InstanceId, type_id: TypeId, version: En
 pub fn set_read_only(tx: &mut dyn Tx, id: &InstanceId, read_only: bool) -> Result<()> {
     tx.exec("update instance set read_only = $2 where id = $1", args![id, read_only])?;
     Ok(())
+}
+
+/// Sets how many connections there may be and what may pass, and counts the routing table on.
+pub fn set_limits(
+    tx: &mut dyn Tx,
+    id: &InstanceId,
+    client_limit: Option<i64>,
+    bandwidth_mbit: Option<i64>,
+) -> Result<()> {
+    let sql = "update instance set client_limit = $2, bandwidth_mbit = $3 where id = $1";
+    tx.exec(sql, args![id, client_limit, bandwidth_mbit])?;
+    crate::node::routes_changed(tx)
 }
 
 /// Sets the maintenance window, in minutes of the day.

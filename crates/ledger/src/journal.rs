@@ -105,14 +105,14 @@ fn finish(tx: &mut dyn Tx, claim: Claim, end: &End, now: Millis) -> Result<()> {
     )?;
     tx.exec("delete from pending where task = $1", args![claim.task])?;
     tx.exec("delete from rotation where task = $1", args![claim.task])?;
-    // Only of the instance that it has. Whatever the flow wrote of it, or could not: an instance that no task has is not busy.
+    // Only of what it has. Whatever the flow wrote of it, or could not: an instance that no task has is not busy.
     tx.exec(
-        "update instance set status = 2 where status = 1 and id = (select instance from hold where task = $1)",
+        "update instance set status = 2 where status = 1 and id in (select instance from hold where task = $1)",
         args![claim.task],
     )?;
     tx.exec(
         "update instance set status = -3, closed_at = $2, offline_at = $2
-         where status = 0 and id = (select instance from hold where task = $1)",
+         where status = 0 and id in (select instance from hold where task = $1)",
         args![claim.task, now],
     )?;
     tx.exec("delete from hold where task = $1", args![claim.task])?;

@@ -7,6 +7,7 @@
 //! - Secrets come in sealed; nothing here can open them.
 
 mod account;
+mod address;
 mod deal;
 mod driver;
 mod event;
@@ -14,6 +15,7 @@ mod instance;
 mod journal;
 mod meta;
 mod migrations;
+mod network;
 mod node;
 mod param;
 mod pending;
@@ -34,12 +36,14 @@ use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
 
 pub use account::*;
+pub use address::*;
 pub use deal::*;
 pub use driver::{Error, Reader, Result, Row, Tx, Value};
 pub use event::*;
 pub use instance::*;
 pub use journal::{LEASE, Write, write};
 pub use meta::*;
+pub use network::*;
 pub use node::*;
 pub use param::*;
 pub use pending::*;

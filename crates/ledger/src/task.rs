@@ -51,9 +51,11 @@ pub struct NewTask<'a> {
     pub state: String,
     /// Whether it takes the instance: one that only looks on does not.
     pub holds: bool,
+    /// Another instance that it changes too, and takes where it takes the first.
+    pub partner: Option<&'a InstanceId>,
 }
 
-/// Accepts a task, and takes its instance: [`Error::is_taken`] where another task has that.
+/// Accepts a task, and takes its instances: [`Error::is_taken`] where another task has one.
 pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskId> {
     // Ids and start times have the same order, even where the clock was set back.
     let last = tx.row("select started_at from task order by id desc limit 1", &[])?;
@@ -62,8 +64,8 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
     let instance = new.instance;
     let row = tx.row(
         "insert into task (account, caller, instance, instance_name, project, type, flow, state, cursor, result,
-            progress, started_at, first_state, size, holds)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $8, $12, $13) returning id",
+            progress, started_at, first_state, size, holds, partner)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $8, $12, $13, $14) returning id",
         args![
             new.instance.account,
             new.caller,
@@ -78,11 +80,14 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
             started_at,
             instance.memory_mb * instance.shards * (instance.replicas + 1),
             new.holds,
+            new.partner,
         ],
     )?;
     let id = TaskId(row.ok_or_else(|| Error::Corrupt("an insert returned nothing".into()))?.int(0)?);
     if new.holds {
-        tx.exec("insert into hold (instance, task) values ($1, $2)", args![&new.instance.id, id])?;
+        for instance in [Some(&new.instance.id), new.partner].into_iter().flatten() {
+            tx.exec("insert into hold (instance, task) values ($1, $2)", args![instance, id])?;
+        }
     }
     Ok(id)
 }
@@ -187,6 +192,12 @@ pub fn list_tasks(reader: &mut dyn Reader, filter: &Select, limit: i64, offset: 
 pub fn last_failure(reader: &mut dyn Reader, instance: &InstanceId, kind: &str) -> Result<Option<Millis>> {
     let sql = "select max(ended_at) from task where instance = $1 and type = $2 and result = 4";
     reader.row(sql, args![instance, kind])?.map_or(Ok(None), |row| Ok(row.int_opt(0)?.map(Millis)))
+}
+
+/// Whether a task of this type goes on on an instance.
+pub fn has_open_task(reader: &mut dyn Reader, instance: &InstanceId, kind: &str) -> Result<bool> {
+    let sql = "select 1 from task where result < 2 and instance = $1 and type = $2 limit 1";
+    Ok(reader.row(sql, args![instance, kind])?.is_some())
 }
 
 /// How many tasks are not at their end.

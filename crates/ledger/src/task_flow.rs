@@ -27,6 +27,8 @@ pub struct TaskFlow {
     pub is_stuck: bool,
     /// Whether it holds its instance; one that doesn't only looks on.
     pub holds: bool,
+    /// Another instance that it changes and holds too.
+    pub partner: Option<InstanceId>,
     /// Memory of the instance with all its nodes when it was accepted, in MiB.
     pub size: i64,
 }
@@ -44,7 +46,7 @@ pub struct PassedStep {
 
 macro_rules! flow_columns {
     () => {
-        "flow, state, first_state, cursor, attempt, cancel_asked, parked, stuck, holds, size"
+        "flow, state, first_state, cursor, attempt, cancel_asked, parked, stuck, holds, size, partner"
     };
 }
 
@@ -61,6 +63,7 @@ fn read_flow(row: &mut Row, from: usize) -> Result<TaskFlow> {
         is_stuck: row.int(from + 7)? != 0,
         holds: row.int(from + 8)? != 0,
         size: row.int(from + 9)?,
+        partner: row.text_opt(from + 10)?.as_deref().and_then(InstanceId::parse),
     })
 }
 
@@ -214,10 +217,14 @@ pub fn move_leases(tx: &mut dyn Tx, now: Millis, by: std::time::Duration) -> Res
     Ok(())
 }
 
-/// Opens a failed task again, at a step and with a state, and takes its instance where it held that:
-/// [`Error::is_taken`](crate::Error::is_taken) where another task has it. Answers the number of the attempt that begins.
+/// Opens a failed task again, at a step and with a state, and takes its instances where it held them:
+/// [`Error::is_taken`](crate::Error::is_taken) where another task has one. Answers the number of the attempt that begins.
 pub fn reopen_task(tx: &mut dyn Tx, id: TaskId, state: &str, cursor: &Cursor) -> Result<Option<i64>> {
-    tx.exec("insert into hold (instance, task) select instance, id from task where id = $1 and holds = 1", args![id])?;
+    tx.exec(
+        "insert into hold (instance, task) select instance, id from task where id = $1 and holds = 1
+         union all select partner, id from task where id = $1 and holds = 1 and partner is not null",
+        args![id],
+    )?;
     let row = tx.row(
         "update task set result = 0, progress = 0, code = '', message = '', ended_at = null, cancel_asked = 0, stuck = 0,
             reopened = (select coalesce(max(reopened), 0) + 1 from task where reopened > 0), attempt = attempt + 1, state = $2, cursor = $3, lease_until = 0, parked = 0 where id = $1 and result = 4
@@ -229,6 +236,7 @@ pub fn reopen_task(tx: &mut dyn Tx, id: TaskId, state: &str, cursor: &Cursor) ->
 
 /// Whether a later task has run on the same instance, and not only looked on.
 pub fn has_later_task(reader: &mut dyn Reader, account: i64, instance: &InstanceId, id: TaskId) -> Result<bool> {
-    let sql = "select 1 from task where account = $1 and instance = $2 and id > $3 and holds = 1 limit 1";
+    let sql = "select 1 from task where account = $1 and instance = $2 and id > $3 and holds = 1
+        union all select 1 from task where partner = $2 and id > $3 and holds = 1 limit 1";
     Ok(reader.row(sql, args![account, instance, id])?.is_some())
 }

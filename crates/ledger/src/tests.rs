@@ -57,7 +57,16 @@ fn sample(number: u64) -> Instance {
 }
 
 fn new_task(instance: &Instance) -> NewTask<'_> {
-    NewTask { instance, caller: "7", kind: "004", flow: "f", first_step: "a", state: "{}".into(), holds: true }
+    NewTask {
+        instance,
+        caller: "7",
+        kind: "004",
+        flow: "f",
+        first_step: "a",
+        state: "{}".into(),
+        holds: true,
+        partner: None,
+    }
 }
 
 async fn submit(ledger: &Ledger, instance: Instance, at: i64) -> Result<TaskId> {

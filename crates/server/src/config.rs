@@ -55,6 +55,7 @@ const SETTINGS: &[Setting] = &[
         "127.88.0.0/16",
         "customers' addresses: a network with an address for each instance, or ADDRESS:FROM-TO, a port for each",
     ),
+    setting("public_vips", "127.89.0.0/16", "public addresses of instances, as vips"),
     setting("node_ports", "20000-31999", "ports of nodes, on 127.0.0.1"),
     setting(
         "host_memory",
@@ -217,6 +218,7 @@ impl Config {
             },
             utc_offset_seconds: self.parsed("utc_offset", read_offset)?,
             vips: self.parsed("vips", read_vips)?,
+            public_vips: self.parsed("public_vips", read_vips)?,
             node_ports: self.parsed("node_ports", read_ports)?,
             host_memory_mb: self.parsed("host_memory", read_memory)?,
             serve_newer_engine: self.parsed("older_engines", |text| read_choice(text, "serve", "refuse"))?,
@@ -344,6 +346,7 @@ mod tests {
             ("--listen", "8800"),
             ("--vips", "127.88.0.0"),
             ("--vips", "127.88.0.1/16"),
+            ("--public-vips", "127.89.0.0/40"),
             ("--node-ports", "5-4"),
             ("--host-memory", "lots"),
             ("--prices", "/nowhere/prices.toml"),

@@ -107,6 +107,16 @@ const TRIALS: &[Trial] = &[
         },
     },
     Trial {
+        flow: "close-address",
+        action: "ReleaseWanAddress",
+        replicas: 0,
+        params: nothing,
+        check: |_, row, instance| {
+            assert_eq!(row["WanAddress"], "", "{row}");
+            check_kept(&instance.expect("one that was there"));
+        },
+    },
+    Trial {
         flow: "create-instance",
         action: "CreateInstances",
         replicas: 1,
@@ -154,6 +164,22 @@ const TRIALS: &[Trial] = &[
         check: |_, row, instance| {
             assert_eq!(row["NodeSet"][0]["ZoneId"], 100_002, "{row}");
             check_kept(&instance.expect("one that was there"));
+        },
+    },
+    Trial {
+        flow: "open-wan",
+        action: "AllocateWanAddress",
+        replicas: 0,
+        params: nothing,
+        check: |_, row, instance| {
+            let public = row["WanAddress"].as_str().and_then(|text| text.split_once(':')).expect("host:port");
+            let instance = instance.expect("one that was there");
+            check_kept(&Instance {
+                host: public.0.into(),
+                port: public.1.parse().expect("a port"),
+                ..instance.clone()
+            });
+            check_kept(&instance);
         },
     },
     Trial {
@@ -227,6 +253,26 @@ const TRIALS: &[Trial] = &[
         },
     },
     Trial {
+        flow: "set-address",
+        action: "ModifyNetworkConfig",
+        replicas: 0,
+        params: |_| json!({"Operation": "changeVip"}),
+        check: |_, row, instance| {
+            check_closed(&instance.expect("one that was there"));
+            check_kept(&Instance::of_row(row, PASSWORD));
+        },
+    },
+    Trial {
+        flow: "set-limits",
+        action: "ModifyConnectionConfig",
+        replicas: 1,
+        params: |_| json!({"ClientLimit": 12000, "Bandwidth": 500}),
+        check: |_, row, instance| {
+            assert_eq!((&row["ClientLimit"], &row["NetLimit"]), (&json!(12000), &json!(500)));
+            check_kept(&instance.expect("one that was there"));
+        },
+    },
+    Trial {
         flow: "set-memory",
         action: "UpgradeInstance",
         replicas: 1,
@@ -254,6 +300,18 @@ const TRIALS: &[Trial] = &[
         replicas: 1,
         params: nothing,
         check: |_, _, instance| check_kept(&instance.expect("one that was there")),
+    },
+    Trial {
+        flow: "swap-addresses",
+        action: "SwitchInstanceVip",
+        replicas: 0,
+        params: nothing,
+        check: |_, row, instance| {
+            let old = instance.expect("one that was there");
+            let kept = old.run::<Option<String>>(&["GET", "kept"]).expect("GET");
+            assert_eq!(kept, None, "the other instance has its address");
+            check_kept(&Instance::of_row(row, PASSWORD));
+        },
     },
 ];
 
@@ -293,7 +351,17 @@ fn standing(client: &mut Client, trial: &Trial, name: &str) -> (Option<Instance>
     }
     let row = instance.describe(client).expect("it is listed");
     let mut params = (trial.params)(&row);
-    params["InstanceId"] = json!(instance.id);
+    match trial.action {
+        "SwitchInstanceVip" => {
+            let other = Instance::create(client);
+            params = json!({ "SrcInstanceId": instance.id, "DstInstanceId": other.id });
+        }
+        _ => params["InstanceId"] = json!(instance.id),
+    }
+    if trial.action == "ReleaseWanAddress" {
+        client.done("AllocateWanAddress", params.clone());
+        instance.wait_for_status(client, 2);
+    }
     if trial.flow == "cut-over" {
         let mut window = window_hours_away(&row);
         window["InstanceId"] = json!(instance.id);

@@ -8,6 +8,7 @@ mod crashes;
 mod limits;
 mod lives;
 mod machines;
+mod network;
 mod projects;
 mod refusals;
 mod security;

@@ -2,8 +2,8 @@
 //! connections stay, and stay signed in; links between nodes are signed in as another user and are not touched.
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
-use ledger::{Instance, Root, Tx, set_access, set_root, set_status, write};
-use model::{InstanceId, InstanceStatus, Millis, Secret, TaskId};
+use ledger::{Instance, Root, Tx, set_access, set_root, set_status, wan_address, write};
+use model::{ApiError, InstanceId, InstanceStatus, Millis, Secret, TaskId, code};
 use serde::{Deserialize, Serialize};
 
 use super::rotate_password::check_not_rotating;
@@ -88,6 +88,20 @@ pub(crate) fn submit_as(
 ) -> Answer<TaskId> {
     if !matches!(wanted, Wanted::Same) {
         check_not_rotating(tx.reader(), &instance.id)?;
+    }
+    if matches!(wanted, Wanted::NoAuth)
+        && let Some(vip) = wan_address(tx.reader(), &instance.id)?
+    {
+        return Err(ApiError::new(
+            code::InvalidParameterValuePasswordFreeDenied,
+            format!(
+                "The instance `{}` has the public address {vip}, so nobody gets in without a password. Release it first \
+                 (ReleaseWanAddress).",
+                instance.id
+            ),
+            format!("实例 `{}` 已开通外网地址 {vip}，不支持免密访问，请先关闭外网（ReleaseWanAddress）。", instance.id),
+        )
+        .into());
     }
     let access = match wanted {
         Wanted::Password(sealed) => Some((false, Some(sealed.clone()))),

@@ -100,6 +100,18 @@ impl Nodes for RedisNodes {
         )
     }
 
+    fn set_max_clients<'a>(&'a self, peer: &'a Peer, most: u32) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move {
+            let set = |most: u32| async move {
+                ask::<String>(peer, cmd("CONFIG").arg("SET").arg("maxclients").arg(most)).await.map(drop)
+            };
+            let Err(error) = set(most).await else { return Ok(()) };
+            let Some(least) = most_that_can_be(&error.reason).filter(|least| *least < most) else { return Err(error) };
+            tracing::warn!(addr = %peer.addr, most, least, "the host lets a node have fewer connections; raise `ulimit -n`");
+            set(least).await
+        })
+    }
+
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>> {
         Box::pin(async move {
             let text: String = ask(peer, cmd("INFO").arg("memory")).await?;
@@ -141,6 +153,12 @@ impl Nodes for RedisNodes {
             Ok(text.lines().filter_map(|line| line.split_once("keys=")?.1.split(',').next()?.parse::<i64>().ok()).sum())
         })
     }
+}
+
+/// What an engine says that it can do, which was told to take more connections than the host has files for.
+fn most_that_can_be(said: &str) -> Option<u32> {
+    let (_, number) = said.split_once("handle the specified number of clients, try with ")?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 async fn connect(peer: &Peer) -> Result<MultiplexedConnection, NodeError> {

@@ -67,6 +67,10 @@ impl Nodes for SimNodes {
         Box::pin(async move { self.ask(peer, |world, node| world.set_maxmemory(node, bytes)) })
     }
 
+    fn set_max_clients<'a>(&'a self, peer: &'a Peer, most: u32) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.set_maxclients(node, most)) })
+    }
+
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>> {
         Box::pin(async move { self.ask(peer, |world, node| world.used(node)) })
     }

@@ -135,6 +135,7 @@ impl Typed<'_> {
             Kind::Integer { min, max } if (*min..=*max).contains(&number) => Ok(value.into()),
             Kind::Integer { .. } => Err(fail(self.fault, What::Range(self.kind.name()))),
             Kind::Float => Ok(value.into()),
+            Kind::String if self.lenient => Ok(number.to_string().into()),
             _ => Err(self.refuse()),
         }
     }

@@ -21,7 +21,7 @@ pub struct Field {
     pub required: bool,
     /// Whether it is declared as an `Option`. In a request null is absent for every field.
     pub nullable: bool,
-    /// Whether JSON may give an integer as a string of digits too. Declared by
+    /// Whether JSON may give an integer as a string of digits too, or such a string as a number. Declared by
     /// `#[schemars(extend("x-lenient" = true))]`, for a parameter that known clients send so.
     pub lenient: bool,
     /// Its doc comment; empty where there is none.

@@ -55,6 +55,14 @@ pub(super) static SUBJECTS: &[Subject] = &[
         },
     },
     Subject {
+        flow: "open-wan",
+        prepare: &[],
+        start: ("AllocateWanAddress", nothing),
+        check: |site, before, done, context| {
+            assert_eq!(public_addresses(site, before), i64::from(done), "{context}: public addresses");
+        },
+    },
+    Subject {
         flow: "promote-replica",
         prepare: &[],
         start: ("ChangeReplicaToMaster", |before| json!({"GroupId": before.nodes[2].group})),
@@ -73,6 +81,14 @@ pub(super) static SUBJECTS: &[Subject] = &[
         check: |site, before, done, context| {
             let keys = site.world.data(&site.primary(&before.id)).unwrap();
             assert_eq!(keys.contains("kept"), !done, "{context}: the data");
+        },
+    },
+    Subject {
+        flow: "close-address",
+        prepare: &[("AllocateWanAddress", nothing)],
+        start: ("ReleaseWanAddress", nothing),
+        check: |site, before, done, context| {
+            assert_eq!(public_addresses(site, before), i64::from(!done), "{context}: public addresses");
         },
     },
     Subject { flow: "create-instance", prepare: &[], start: ("CreateInstances", nothing), check: |_, _, _, _| {} },
@@ -220,6 +236,16 @@ pub(super) static SUBJECTS: &[Subject] = &[
         },
     },
     Subject {
+        flow: "set-limits",
+        prepare: &[],
+        start: ("ModifyConnectionConfig", |_| json!({"ClientLimit": 20000, "Bandwidth": 100})),
+        check: |site, before, done, context| {
+            let now = Before::of(site, &before.id).instance;
+            let wanted = if done { (Some(20_000), Some(800)) } else { (None, None) };
+            assert_eq!((now.client_limit, now.bandwidth_mbit), wanted, "{context}");
+        },
+    },
+    Subject {
         flow: "set-read-only",
         prepare: &[],
         start: ("ModifyInstanceReadOnly", |_| json!({"InputMode": "1"})),
@@ -228,11 +254,35 @@ pub(super) static SUBJECTS: &[Subject] = &[
         },
     },
     Subject {
+        flow: "set-address",
+        prepare: &[],
+        start: ("ModifyNetworkConfig", |_| json!({"Operation": "changeVip", "Vip": "127.88.9.9", "Recycle": 7})),
+        check: |site, before, done, context| check_moved(site, before, done, done, context),
+    },
+    Subject {
+        flow: "set-address",
+        prepare: &[],
+        start: ("ModifyNetworkConfig", |_| json!({"Operation": "changeVip", "Vip": "127.88.9.9"})),
+        check: |site, before, done, context| check_moved(site, before, done, false, context),
+    },
+    Subject {
         flow: "cut-over",
         prepare: &[("UpgradeInstanceVersion", |_| json!({"TargetInstanceType": "19", "SwitchOption": 1}))],
         start: ("SwitchAccessNewInstance", nothing),
         // The task that looks on may fail; the change itself goes on.
         check: |site, before, _, context| check_version(site, before, true, context),
+    },
+    Subject {
+        flow: "swap-addresses",
+        prepare: &[("CreateInstances", |_| super::site::order())],
+        start: ("SwitchInstanceVip", nothing),
+        check: |site, before, done, context| {
+            let now = Before::of(site, &before.id).instance;
+            assert_eq!(now.vip != before.instance.vip, done, "{context}: the address");
+            let all = site.cx.ledger.read(ledger::all_instances).unwrap();
+            assert_eq!(all.len(), 2, "{context}");
+            assert!(all.iter().any(|other| other.vip == before.instance.vip), "{context}: it is nobody's");
+        },
     },
     Subject {
         flow: "renew-gateway",
@@ -255,6 +305,19 @@ fn check_account(site: &Site, before: &Before, wanted: Option<&str>, context: &s
     let accounts = site.cx.ledger.read(|reader| ledger::accounts_of(reader, &before.id)).unwrap();
     let shown: Vec<_> = accounts.iter().map(|account| (account.privilege.as_str(), account.status)).collect();
     assert_eq!(shown, wanted.map(|privilege| (privilege, 2)).into_iter().collect::<Vec<_>>(), "{context}");
+}
+
+fn public_addresses(site: &Site, before: &Before) -> i64 {
+    i64::from(site.cx.ledger.read(|reader| ledger::wan_address(reader, &before.id)).unwrap().is_some())
+}
+
+fn check_moved(site: &Site, before: &Before, moved: bool, keeps: bool, context: &str) {
+    let own = Before::of(site, &before.id).instance.vip;
+    let wanted = if moved { "127.88.9.9:6379".into() } else { before.instance.vip.to_string() };
+    assert_eq!(own.to_string(), wanted, "{context}: the address");
+    let others = site.cx.ledger.read(|reader| ledger::addresses_of(reader, &before.id)).unwrap();
+    let former: Vec<_> = others.iter().map(|address| (address.vip, address.closes_at.is_some())).collect();
+    assert_eq!(former, if keeps { vec![(before.instance.vip, true)] } else { vec![] }, "{context}: the former address");
 }
 
 fn check_status(site: &Site, before: &Before, wanted: Option<i64>, context: &str) {
@@ -408,7 +471,13 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn start(site: &Site, action: &str, mut params: Value, id: &InstanceId) {
-    params["InstanceId"] = json!(id.as_str());
+    if action == "SwitchInstanceVip" {
+        let all = site.cx.ledger.read(ledger::all_instances).unwrap();
+        let other = all.iter().find(|other| other.id != *id).unwrap();
+        params = json!({"SrcInstanceId": id.as_str(), "DstInstanceId": other.id.as_str()});
+    } else if action != "CreateInstances" {
+        params["InstanceId"] = json!(id.as_str());
+    }
     site.call(action, params).await.unwrap_or_else(|error| panic!("{action}: {error}"));
 }
 

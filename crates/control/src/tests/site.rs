@@ -291,6 +291,8 @@ impl Site {
                     assert!(wanted == got, "{context}: node {} has other users", node.number);
                     let memory = self.world.maxmemory(&node.id).unwrap();
                     assert_eq!(memory, spec::memory(instance), "{context}: node {} has other memory", node.number);
+                    let clients = self.world.maxclients(&node.id).unwrap();
+                    assert_eq!(clients, spec::max_clients(instance), "{context}: node {} takes others", node.number);
                     let upstream = (node.role == model::NodeRole::Replica).then_some(of_instance[0].addr);
                     assert_eq!(self.world.upstream(&node.id).unwrap(), upstream, "{context}: node {}", node.number);
                 }

@@ -121,6 +121,17 @@ impl SimWorld {
         Ok(self.lock().client(node)?.offset)
     }
 
+    /// Sets how many connections it may take (`CONFIG SET maxclients`), until its next start.
+    pub fn set_maxclients(&self, node: &NodeId, most: u32) -> Result<(), Unanswered> {
+        self.lock().client(node)?.maxclients = most;
+        Ok(())
+    }
+
+    /// How many connections it may take.
+    pub fn maxclients(&self, node: &NodeId) -> Result<u32, Unanswered> {
+        Ok(self.lock().client(node)?.maxclients)
+    }
+
     /// Sets how much it may hold (`CONFIG SET maxmemory`), until its next start.
     pub fn set_maxmemory(&self, node: &NodeId, bytes: u64) -> Result<(), Unanswered> {
         self.lock().client(node)?.maxmemory = bytes;
@@ -269,6 +280,7 @@ struct SimNode {
     /// Counts the writes that its keys come from.
     offset: i64,
     maxmemory: u64,
+    maxclients: u32,
     used: u64,
     starts: u32,
 }
@@ -331,6 +343,7 @@ impl World {
             starts: before.as_ref().map_or(0, |node| node.starts) + 1,
             offset: before.as_ref().map_or(0, |node| node.offset),
             maxmemory: spec.maxmemory,
+            maxclients: spec.maxclients,
             used: 1_000_000,
             keys: before.map(|node| node.keys).unwrap_or_default(),
             spec,

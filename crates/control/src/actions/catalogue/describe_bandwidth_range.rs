@@ -1,10 +1,11 @@
-//! Tells the bandwidth of an instance, and how much more it can be given: there is no limit, so none.
+//! Tells the bandwidth of an instance, and what it can be given: without a limit of its own it has what the host has.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call};
+use crate::actions::network::modify_connection_config::{BANDWIDTH, MBIT};
 use crate::errors::Answer;
 
 /// Of which instance.
@@ -19,13 +20,13 @@ pub(crate) struct Request {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Response {
-    /// What it has; always 0, unlimited.
+    /// What it has by its size; always 0: nothing.
     base_bandwidth: i64,
-    /// What it was given more; always 0, since there is no more than unlimited.
+    /// What it was given (ModifyConnectionConfig); 0 is no limit.
     add_bandwidth: i64,
-    /// The least that it can be given more; always 0.
+    /// The least that it can be given; 0 is no limit.
     min_add_bandwidth: i64,
-    /// The most that it can be given more; always 0.
+    /// The most that it can be given.
     max_add_bandwidth: i64,
 }
 
@@ -38,7 +39,13 @@ impl Action for DescribeBandwidthRange {
     type Response = Response;
 
     async fn call(call: &Call, request: Request) -> Answer<Response> {
-        call.instance(&request.instance_id)?;
-        Ok(Response { base_bandwidth: 0, add_bandwidth: 0, min_add_bandwidth: 0, max_add_bandwidth: 0 })
+        let instance = call.instance(&request.instance_id)?;
+        let (least, most) = BANDWIDTH.into_inner();
+        Ok(Response {
+            base_bandwidth: 0,
+            add_bandwidth: instance.bandwidth_mbit.unwrap_or(0) / MBIT,
+            min_add_bandwidth: least,
+            max_add_bandwidth: most,
+        })
     }
 }

@@ -1,7 +1,9 @@
 //! Lists instances: what clients poll to see a state change. An id that is not there is an empty list, not an error.
 
-use ledger::{Instance, InstanceOrder, Node, Select, Tag, list_instances, members_of, project_names, tags_of};
-use model::{Architecture, BillingMode, InstanceStatus, TypeId};
+use ledger::{
+    Instance, InstanceOrder, Node, Select, Tag, list_instances, members_of, project_names, tags_of, wan_address,
+};
+use model::{Architecture, BillingMode, InstanceStatus, TypeId, Vip};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +92,9 @@ pub(crate) struct Response {
     instance_set: Vec<InstanceSet>,
 }
 
+/// An instance with its members, its tags and its public address.
+type Parts = (Instance, Vec<Node>, Vec<Tag>, Option<Vip>);
+
 pub(crate) struct DescribeInstances;
 
 impl Action for DescribeInstances {
@@ -112,13 +117,14 @@ impl Action for DescribeInstances {
             let (count, instances) = list_instances(reader, &filter, order, descending, limit, offset)?;
             let with_parts = instances.into_iter().map(|instance| {
                 let (nodes, tags) = (members_of(reader, &instance.id)?, tags_of(reader, &instance.id)?);
-                Ok((instance, nodes, tags))
+                let wan = wan_address(reader, &instance.id)?;
+                Ok((instance, nodes, tags, wan))
             });
-            Ok((count, projects, with_parts.collect::<ledger::Result<Vec<(Instance, Vec<Node>, Vec<Tag>)>>>()?))
+            Ok((count, projects, with_parts.collect::<ledger::Result<Vec<Parts>>>()?))
         })?;
-        let show = |(instance, nodes, tags): (Instance, Vec<Node>, Vec<Tag>)| {
+        let show = |(instance, nodes, tags, wan): Parts| {
             let project = projects.get(&instance.project).cloned().unwrap_or_default();
-            show(call, instance, &nodes, tags, project)
+            show(call, instance, &nodes, tags, (project, wan))
         };
         let instance_set = found.into_iter().map(show).collect();
         Ok(Response { total_count, instance_set })

@@ -1,12 +1,13 @@
 //! How an instance is shown.
 
 use ledger::{Instance, Node, Tag};
-use model::{Architecture, BillingMode, InstanceStatus, Millis};
+use model::{Architecture, BillingMode, InstanceStatus, Millis, Vip};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::describe_instances::InstanceTagInfo;
 use crate::action::{Call, Language};
+use crate::actions::network::modify_connection_config::{CLIENTS, MBIT};
 use crate::actions::shape::upgrade_small_version::newest_build;
 use crate::cx::GATEWAY_RELEASE;
 use crate::when;
@@ -181,7 +182,14 @@ pub(crate) struct InstanceClusterNode {
     storage_slope: f64,
 }
 
-pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Tag>, project: String) -> InstanceSet {
+/// An instance as answers show it, with the name of its project and its public address.
+pub(super) fn show(
+    call: &Call,
+    instance: Instance,
+    nodes: &[Node],
+    tags: Vec<Tag>,
+    (project, wan): (String, Option<Vip>),
+) -> InstanceSet {
     let settings = &call.cx.settings;
     let write = |at: Millis| when::write(at, settings.utc_offset_seconds);
     let or_never = |at: Option<Millis>| at.map_or_else(|| when::NEVER.to_owned(), write);
@@ -232,9 +240,9 @@ pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Ta
         instance_tags: tags.into_iter().map(|tag| InstanceTagInfo { tag_key: tag.key, tag_value: tag.value }).collect(),
         project_name: project,
         no_auth: instance.no_auth,
-        client_limit: i64::from(crate::spec::MAX_CLIENTS),
+        client_limit: instance.client_limit.unwrap_or(i64::from(crate::spec::MAX_CLIENTS)),
         dts_status: 0,
-        net_limit: 0,
+        net_limit: instance.bandwidth_mbit.unwrap_or(0) / MBIT,
         password_free: i64::from(instance.no_auth),
         vip6: String::new(),
         ipv6: String::new(),
@@ -242,11 +250,11 @@ pub(super) fn show(call: &Call, instance: Instance, nodes: &[Node], tags: Vec<Ta
         remain_bandwidth_duration: String::new(),
         disk_size: 0,
         monitor_version: "5s",
-        client_limit_min: i64::from(crate::spec::MAX_CLIENTS),
-        client_limit_max: i64::from(crate::spec::MAX_CLIENTS),
+        client_limit_min: *CLIENTS.start(),
+        client_limit_max: *CLIENTS.end(),
         node_set: instance.shows_node_set.then(|| nodes.iter().map(|node| show_node(call, node)).collect()),
         region: settings.region.name.clone(),
-        wan_address: String::new(),
+        wan_address: wan.map(|vip| vip.to_string()).unwrap_or_default(),
         polaris_server: String::new(),
         redis_cluster_id: String::new(),
         dedicated_cluster_id: String::new(),

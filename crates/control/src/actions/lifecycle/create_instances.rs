@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use super::create_request::{Order, read};
+use super::create_request::{Order, find_network, read};
 use crate::access::{Access, Caller, Resource};
 use crate::action::{Action, Call, open_task};
 use crate::actions::projects::check_project;
@@ -16,7 +16,7 @@ use crate::cx::FlowCx;
 use crate::errors::Answer;
 use crate::placement::{Pools, check_memory, choose_node_addr, choose_vip};
 use crate::spec::{self, purpose};
-use crate::{deals, fleet, network};
+use crate::{deals, fleet};
 
 pub(crate) use super::create_request::Request;
 
@@ -85,7 +85,7 @@ fn place(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: Mill
 }
 
 fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: Millis) -> Answer<Instance> {
-    let region = &cx.settings.region;
+    let site = find_network(tx.reader(), cx, caller.account, order.zone, &order.network)?;
     let id = InstanceId::from_random(cx.random.bits());
     let admin = model::Secret::new(hex::encode(cx.random.bytes::<32>()));
     let instance = Instance {
@@ -99,9 +99,9 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
         shards: 1,
         replicas: order.zones_of_replicas.len() as i64,
         zone: order.zone,
-        vpc: network::default_vpc(region),
-        subnet: region.zone(order.zone).map(network::default_subnet).unwrap_or_default(),
-        vip: choose_vip(&Pools::of(cx), tx, order.port)?,
+        vpc: site.vpc,
+        subnet: site.subnet,
+        vip: choose_vip(&Pools::of(cx), tx, site.within, order.port)?,
         is_open: false,
         status: InstanceStatus::Creating,
         shows_node_set: order.shows_node_set,

@@ -1,5 +1,6 @@
 //! What CreateInstances takes, and how it is read into an order that can be placed.
 
+use ledger::Reader;
 use model::{ApiError, Architecture, BillingMode, Code, Millis, TypeId, code};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -140,6 +141,8 @@ pub(crate) struct Order {
     pub zone: i64,
     pub zones_of_replicas: Vec<i64>,
     pub shows_node_set: bool,
+    /// The network and the subnet, as they were asked for.
+    pub network: (Option<String>, Option<String>),
     pub port: Option<u16>,
     pub name: Option<String>,
     pub project: i64,
@@ -169,10 +172,15 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
     let count = read_count(request.goods_num)?;
     let billing = read_billing(request.billing_mode)?;
     check_shards("RedisShardNum", request.redis_shard_num)?;
-    let zone = read_zone(region, "ZoneId", request.zone_id, "ZoneName", request.zone_name.as_deref())?;
+    let zone = match read_zone(region, "ZoneId", request.zone_id, "ZoneName", request.zone_name.as_deref())? {
+        None => call.read(|reader| zone_of_subnet(reader, call, &request))?,
+        zone => zone,
+    };
     let replicas = request.redis_replicas_num;
     let (zone, zones_of_replicas, shows_node_set) = read_nodes(region, zone, replicas, request.node_set.as_deref())?;
-    check_network(region, zone, request.vpc_id.as_deref(), request.subnet_id.as_deref())?;
+    let network = (request.vpc_id.clone(), request.subnet_id.clone());
+    // Looked at again when it is placed; a refusal is the same before anything else is looked at.
+    call.read(|reader| Ok(find_network(reader, cx, call.caller.account, zone, &network)))??;
     let no_auth = request.no_auth == Some(true);
     let password = match request.password.as_deref().unwrap_or_default() {
         "" if no_auth => None,
@@ -198,6 +206,7 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
         zone,
         zones_of_replicas,
         shows_node_set,
+        network,
         port: request.v_port.map(read_port).transpose()?,
         name: match request.instance_name.as_deref() {
             None | Some("") => None,
@@ -209,6 +218,31 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
         tags: read_tags(request.resource_tags.unwrap_or_default())?,
         groups: read_ids("SecurityGroupIdList", request.security_group_id_list.unwrap_or_default())?,
     })
+}
+
+/// Where no zone is asked for but a subnet is, that says it.
+fn zone_of_subnet(reader: &mut dyn Reader, call: &Call, request: &Request) -> ledger::Result<Option<i64>> {
+    let is_listed = request.node_set.as_ref().is_some_and(|nodes| !nodes.is_empty());
+    match request.subnet_id.as_deref() {
+        Some(subnet) if !is_listed => network::zone_of(reader, &call.cx.settings, call.caller.account, subnet),
+        _ => Ok(None),
+    }
+}
+
+/// Finds the network and the subnet of an order. The subnet is one of the zone's.
+pub(crate) fn find_network(
+    reader: &mut dyn Reader,
+    cx: &FlowCx,
+    account: i64,
+    zone: i64,
+    (vpc, subnet): &(Option<String>, Option<String>),
+) -> Answer<network::Site> {
+    let site = network::find_site(reader, &cx.settings, account, zone, vpc.as_deref(), subnet.as_deref())?;
+    if network::zone_of(reader, &cx.settings, account, &site.subnet)? == Some(zone) {
+        return Ok(site);
+    }
+    let (en, zh) = ("the subnet is in another zone than the instance", "子网与实例不在同一可用区");
+    Err(bad_value_as(code::InvalidParameterValueInvalidSubnetId, "SubnetId", en, zh))
 }
 
 fn refuse_what_is_not_built(request: &Request) -> Answer<()> {
@@ -391,22 +425,8 @@ fn read_nodes(
     Ok((primary, zones_of_replicas, true))
 }
 
-fn check_network(region: &Region, zone: i64, vpc: Option<&str>, subnet: Option<&str>) -> Answer<()> {
-    let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
-    if given(vpc).is_some_and(|vpc| vpc != network::default_vpc(region)) {
-        let (en, zh) = ("there is no such network; leave it out for the default one", "网络不存在，不填则使用默认网络");
-        return Err(bad_value_as(code::InvalidParameterValueUnVpcIdNotExists, "VpcId", en, zh));
-    }
-    let default = region.zone(zone).map(network::default_subnet);
-    if given(subnet).is_some_and(|subnet| Some(subnet) != default) {
-        let (en, zh) =
-            ("the zone has no such subnet; leave it out for the default one", "该可用区没有此子网，不填则使用默认子网");
-        return Err(bad_value_as(code::InvalidParameterValueInvalidSubnetId, "SubnetId", en, zh));
-    }
-    Ok(())
-}
-
-fn read_port(port: u64) -> Result<u16, Fault> {
+/// Reads the port of an address.
+pub(crate) fn read_port(port: u64) -> Result<u16, Fault> {
     let fits = u16::try_from(port).ok().filter(|port| *port >= 1024);
     fits.ok_or_else(|| bad_value("VPort", "it must be 1024 to 65535", "须为1024至65535"))
 }

@@ -9,6 +9,7 @@ use super::policies::LONGEST_REMARK;
 use crate::access::{Access, Resource};
 use crate::action::{Action, Api, Call, VPC};
 use crate::actions::projects::check_project;
+use crate::actions::vpc::Tag;
 use crate::errors::{Answer, bad_value, bad_value_as, not_built};
 use crate::when;
 
@@ -24,16 +25,6 @@ pub(crate) struct Request {
     project_id: Option<String>,
     /// Tags. Not supported.
     tags: Option<Vec<Tag>>,
-}
-
-/// A tag.
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Tag {
-    /// Its key.
-    key: String,
-    /// Its value.
-    value: Option<String>,
 }
 
 /// The group.

@@ -68,6 +68,7 @@ impl Action for SwitchAccessNewInstance {
                 first_step: CutOver::STEPS[0].name,
                 state: state.map_err(|error| ledger::Error::Corrupt(error.to_string()))?,
                 holds: false,
+                partner: None,
             };
             ledger::open_task(tx, new, now)?;
             Ok(Response {})

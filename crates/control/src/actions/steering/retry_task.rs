@@ -2,7 +2,7 @@
 
 use flow::Cursor;
 use ledger::{Instance, Reader, Task, TaskFlow, has_later_task, promised_memory_mb, set_busy_if_idle};
-use model::{ApiError, Millis, TaskResult, code};
+use model::{ApiError, InstanceId, Millis, TaskResult, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +58,14 @@ impl Action for RetryTask {
             let attempt = ledger::reopen_task(tx, task.id, state, &cursor)?;
             let promised = promised_memory_mb(tx.reader())?;
             match begin {
-                Some(begin) => begin(tx)?,
-                None if flow.holds => set_busy_if_idle(tx, &instance.id)?,
+                Some(begin) => match begin(tx) {
+                    Err(error) if error.is_taken() => return Err(taken(&task, &error)),
+                    begun => begun?,
+                },
+                None if flow.holds => {
+                    set_busy_if_idle(tx, &instance.id)?;
+                    flow.partner.iter().try_for_each(|partner| set_busy_if_idle(tx, partner))?;
+                }
                 None => {}
             }
             if promised_memory_mb(tx.reader())? > promised {
@@ -89,8 +95,17 @@ pub(super) fn check(reader: &mut dyn Reader, task: &Task, flow: &TaskFlow) -> An
     if !flow.is_stuck && flow.first_state.is_empty() {
         return Err(too_old(task));
     }
-    let found = ledger::instance(reader, &task.instance)?.filter(|instance| instance.account == task.account);
-    let instance = found.ok_or_else(|| instance_gone(task))?;
+    let instance = check_instance(reader, task, flow, &task.instance)?;
+    if let Some(partner) = &flow.partner {
+        check_instance(reader, task, flow, partner)?;
+    }
+    Ok(instance)
+}
+
+/// Whether an instance that a task changes can be changed by it once more.
+fn check_instance(reader: &mut dyn Reader, task: &Task, flow: &TaskFlow, id: &InstanceId) -> Answer<Instance> {
+    let found = ledger::instance(reader, id)?.filter(|instance| instance.account == task.account);
+    let instance = found.ok_or_else(|| instance_gone(task, id))?;
     if flow.holds && ledger::holder(reader, &instance.id)?.is_some() {
         return Err(instance_locked(&instance.id));
     }
@@ -122,9 +137,15 @@ fn too_old(task: &Task) -> Fault {
     refusal(code::UnsupportedOperation, task, en, "由旧版本创建，不支持重试，请重新发起变更")
 }
 
-fn instance_gone(task: &Task) -> Fault {
-    let en = format!("can't be tried again: its instance `{}` is gone. Order a new one", task.instance);
-    let zh = format!("的实例 `{}` 已不存在，无法重试，请重新购买", task.instance);
+/// What the task was promised then was promised to others when it had been undone.
+fn taken(task: &Task, error: &ledger::Error) -> Fault {
+    let en = format!("can't be tried again: {error} meanwhile. Ask for the change anew");
+    refusal(code::UnsupportedOperation, task, &en, "所需的资源已被占用，无法重试，请重新发起变更")
+}
+
+fn instance_gone(task: &Task, id: &InstanceId) -> Fault {
+    let en = format!("can't be tried again: its instance `{id}` is gone. Order a new one");
+    let zh = format!("的实例 `{id}` 已不存在，无法重试，请重新购买");
     refusal(code::ResourceUnavailableInstanceDeleted, task, &en, &zh)
 }
 

@@ -8,6 +8,10 @@ alter table instance add column client_limit integer;
 alter table instance add column bandwidth_mbit integer;
 alter table instance add column policy text not null default '';
 
+-- A task that swaps the addresses of two instances holds both: `instance` and this one.
+alter table task add column partner text;
+create index task_by_partner on task (partner, id) where partner is not null;
+
 create table param (
     instance text not null references instance (id),
     name text not null,
@@ -83,15 +87,19 @@ create table vpc (
     account integer not null,
     name text not null,
     cidr text not null,
+    multicast integer not null,
+    dns text not null,
+    domain text not null,
     created_at integer not null
 );
 create table subnet (
     id text primary key,
-    vpc text not null references vpc (id),
+    vpc text not null,
     account integer not null,
     name text not null,
     cidr text not null,
     zone integer not null,
+    broadcast integer not null,
     created_at integer not null
 );
 create index subnet_by_vpc on subnet (vpc);

@@ -1,0 +1,8 @@
+//! Where an instance is reached, and how much may come and go there.
+
+pub(crate) mod allocate_wan_address;
+pub(crate) mod describe_instance_dts_info;
+pub(crate) mod modify_connection_config;
+pub(crate) mod modify_network_config;
+pub(crate) mod release_wan_address;
+pub(crate) mod switch_instance_vip;
