@@ -4,6 +4,7 @@ mod redis;
 #[cfg(test)]
 pub(crate) mod sim;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -75,6 +76,21 @@ pub trait Nodes: Send + Sync {
 
     /// Sets how many bytes of data it may hold.
     fn set_memory<'a>(&'a self, peer: &'a Peer, bytes: u64) -> BoxFuture<'a, Result<(), NodeError>>;
+
+    /// Sets it, by its engine's own names, in its engine's own units. What it refuses by its own rules is answered as
+    /// [`NodeError::is_refusal`]; it may then have taken the others.
+    fn set_settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        settings: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<(), NodeError>>;
+
+    /// How it is set, by its engine's own names. One that it does not know is not in the answer.
+    fn settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        names: &'a [&'static str],
+    ) -> BoxFuture<'a, Result<BTreeMap<String, String>, NodeError>>;
 
     /// How many bytes its data takes.
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>>;

@@ -357,7 +357,7 @@ pub fn count_members(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
 
 /// Deletes an instance with all that is its alone. Its tasks, deals and events stay.
 pub fn delete_instance(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
-    for table in ["tag", "pending", "param", "instance_account", "address", "instance_group", "node"] {
+    for table in ["tag", "pending", "param", "param_record", "instance_account", "address", "instance_group", "node"] {
         tx.exec(&format!("delete from {table} where instance = $1"), args![id])?;
     }
     tx.exec("delete from instance where id = $1", args![id])?;

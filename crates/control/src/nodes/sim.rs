@@ -68,6 +68,26 @@ impl Nodes for SimNodes {
         Box::pin(async move { self.ask(peer, |world, node| world.set_maxmemory(node, bytes)) })
     }
 
+    fn set_settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        settings: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.set_settings(node, settings)) })
+    }
+
+    fn settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        names: &'a [&'static str],
+    ) -> BoxFuture<'a, Result<BTreeMap<String, String>, NodeError>> {
+        Box::pin(async move {
+            let mut all = self.ask(peer, |world, node| world.settings(node))?;
+            all.retain(|name, _| names.contains(&name.as_str()));
+            Ok(all)
+        })
+    }
+
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>> {
         Box::pin(async move { self.ask(peer, |world, node| world.used(node)) })
     }

@@ -18,6 +18,9 @@ pub enum Unanswered {
     /// Its connection is taken, and then nothing comes: the client has to lose its patience.
     #[error("no answer")]
     Silent,
+    /// It can't be set so.
+    #[error("ERR CONFIG SET failed")]
+    Invalid,
     /// A replica takes no write.
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,
@@ -127,6 +130,22 @@ impl SimWorld {
         Ok(())
     }
 
+    /// Sets it, by its engine's own names (`CONFIG SET`), until its next start.
+    pub fn set_settings(&self, node: &NodeId, settings: &[(String, String)]) -> Result<(), Unanswered> {
+        let mut world = self.lock();
+        let node = world.client(node)?;
+        if !settings.is_empty() && node.refuses_settings {
+            return Err(Unanswered::Invalid);
+        }
+        node.settings.extend(settings.iter().cloned());
+        Ok(())
+    }
+
+    /// How it is set (`CONFIG GET`).
+    pub fn settings(&self, node: &NodeId) -> Result<BTreeMap<String, String>, Unanswered> {
+        Ok(self.lock().client(node)?.settings.clone())
+    }
+
     /// How much its data takes (`INFO memory`).
     pub fn used(&self, node: &NodeId) -> Result<u64, Unanswered> {
         Ok(self.lock().client(node)?.used)
@@ -230,6 +249,13 @@ impl SimWorld {
         }
     }
 
+    /// Whether it takes no setting, until its next start.
+    pub fn set_refuses_settings(&self, node: &NodeId, refuses: bool) {
+        if let Some(node) = self.lock().nodes.get_mut(node) {
+            node.refuses_settings = refuses;
+        }
+    }
+
     /// Whether clients get no answer from it, although it runs.
     pub fn set_silent(&self, node: &NodeId, silent: bool) {
         if let Some(node) = self.lock().nodes.get_mut(node) {
@@ -269,6 +295,8 @@ struct SimNode {
     /// Counts the writes that its keys come from.
     offset: i64,
     maxmemory: u64,
+    settings: BTreeMap<String, String>,
+    refuses_settings: bool,
     used: u64,
     starts: u32,
 }
@@ -331,6 +359,8 @@ impl World {
             starts: before.as_ref().map_or(0, |node| node.starts) + 1,
             offset: before.as_ref().map_or(0, |node| node.offset),
             maxmemory: spec.maxmemory,
+            settings: spec.settings.iter().cloned().collect(),
+            refuses_settings: false,
             used: 1_000_000,
             keys: before.map(|node| node.keys).unwrap_or_default(),
             spec,
