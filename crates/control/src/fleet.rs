@@ -9,16 +9,16 @@ use std::time::Duration;
 use flow::StepError;
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 use ledger::{Instance, Ledger, Node, Tx, Write, observe, write};
-use model::{AclUser, EngineVersion, Epoch, GatewayReport, InstanceId, NodeAddr, NodeId, NodeRole};
-use runtime::RuntimeError;
+use model::{AclUser, EngineVersion, Epoch, GatewayReport, InstanceId, NodeAddr, NodeId, NodeRole, code};
+use runtime::{Engine, RuntimeError};
 
 use crate::cx::FlowCx;
 use crate::errors::Answer;
 use crate::nodes::{NodeError, Peer};
 use crate::placement::{Pools, choose_node_addr};
-use crate::routes;
 use crate::seal::NotOurs;
 use crate::spec::{self, Wanted};
+use crate::{parameters, routes};
 
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
 pub use self::roles::Roles;
@@ -65,6 +65,7 @@ impl From<FleetError> for StepError {
             FleetError::Seal(_) => "InternalError",
             FleetError::Gone(_) => "ResourceNotFound.InstanceNotExists",
             FleetError::Placement(_) => "ResourceInsufficient",
+            FleetError::Node(error) if error.is_refusal => code::ResourceUnavailableInstanceConfError,
             _ => return StepError::Retry(error.to_string()),
         };
         StepError::Fail { code: code.into(), message: error.to_string() }
@@ -130,7 +131,7 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     if !node.runs {
         return Err(FleetError::NotWanted(node.id));
     }
-    let state = cx.runtime.ensure(spec::node_spec(&cx.sealer, &wanted, &node)?).await?;
+    let state = cx.runtime.ensure(spec::node_spec(&cx.sealer, &cx.runtime.engines(), &wanted, &node)?).await?;
     let peer = spec::peer(&cx.sealer, &wanted.instance, &node)?;
     wait_until_serving(cx, &node, &peer).await?;
     // It started as it was wanted a moment ago, and changes pass over nodes that don't run.
@@ -141,6 +142,9 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     }
     if now.instance.memory_mb != wanted.instance.memory_mb {
         cx.nodes.set_memory(&peer, spec::memory(&now.instance)).await?;
+    }
+    if now.params != wanted.params {
+        cx.nodes.set_settings(&peer, &parameters::live_settings(&now.params, state.engine)).await?;
     }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
 }
@@ -305,28 +309,42 @@ pub(crate) async fn remove_these(cx: &FlowCx, ids: &[NodeId]) -> Result<(), Flee
 
 /// Gives every node that runs the memory that the ledger wants; one that does not takes it from there when it starts.
 pub(crate) async fn apply_memory(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
-    on_running(cx, id, |instance, peer| async move { cx.nodes.set_memory(&peer, spec::memory(&instance)).await }).await
+    on_running(cx, id, |instance, peer, _| async move { cx.nodes.set_memory(&peer, spec::memory(&instance)).await })
+        .await
 }
 
 /// Gives the users that the ledger wants to every node that runs; one that does not takes them from there when it
 /// starts. All are tried, whatever becomes of one: a password that is changed back must be so wherever it can be.
 pub(crate) async fn apply_users(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
     let users = &customers(cx, &load_wanted(&cx.ledger, id)?)?;
-    on_running(cx, id, |_, peer| async move { cx.nodes.set_users(&peer, users).await }).await
+    on_running(cx, id, |_, peer, _| async move { cx.nodes.set_users(&peer, users).await }).await
+}
+
+/// Gives the parameters that the ledger wants to every node that runs, as far as its engine takes them while it does; one
+/// that does not run takes them from there when it starts.
+pub(crate) async fn apply_params(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let params = &cx.ledger.read(|reader| ledger::params_of(reader, id))?;
+    let set =
+        |_, peer, engine| async move { cx.nodes.set_settings(&peer, &parameters::live_settings(params, engine)).await };
+    on_running(cx, id, set).await
 }
 
 /// Says something to every node that runs, whatever becomes of one.
 async fn on_running<F: Future<Output = Result<(), NodeError>>>(
     cx: &FlowCx,
     id: &InstanceId,
-    say: impl Fn(Instance, Peer) -> F,
+    say: impl Fn(Instance, Peer, Engine) -> F,
 ) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
     let running = cx.runtime.list().await?;
-    let runs = |node: &&Node| node.runs && running.iter().any(|state| state.node == node.id);
-    let said = join_all(nodes.iter().filter(runs).map(|node| async {
-        let peer = spec::peer(&cx.sealer, &instance, node)?;
-        Ok::<(), FleetError>(say(instance.clone(), peer).await?)
+    let runs = |node: &Node| running.iter().find(|state| state.node == node.id && node.runs).map(|state| state.engine);
+    let engines = nodes.iter().filter_map(|node| Some((node, runs(node)?)));
+    let said = join_all(engines.map(|(node, engine)| {
+        let (instance, say) = (&instance, &say);
+        async move {
+            let peer = spec::peer(&cx.sealer, instance, node)?;
+            Ok::<(), FleetError>(say(instance.clone(), peer, engine).await?)
+        }
     }));
     said.await.into_iter().collect()
 }

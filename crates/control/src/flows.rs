@@ -5,8 +5,10 @@ pub(crate) mod add_nodes;
 pub(crate) mod isolate_instance;
 pub(crate) mod remove_nodes;
 pub(crate) mod replace_nodes;
+pub(crate) mod restart_params;
 pub(crate) mod set_access;
 pub(crate) mod set_memory;
+pub(crate) mod set_params;
 pub(crate) mod window;
 
 use flow::{FlowEntry, StepResult};
@@ -26,9 +28,11 @@ pub static FLOWS: &[FlowEntry<FlowCx>] = &[
     FlowEntry::of::<roles::kill_master_group::KillPrimary>(),
     FlowEntry::of::<remove_nodes::RemoveNodes>(),
     FlowEntry::of::<replace_nodes::ReplaceNodes>(),
+    FlowEntry::of::<restart_params::RestartParams>(),
     FlowEntry::of::<lifecycle::startup_instance::StartUp>(),
     FlowEntry::of::<set_access::SetAccess>(),
     FlowEntry::of::<set_memory::SetMemory>(),
+    FlowEntry::of::<set_params::SetParams>(),
     FlowEntry::of::<roles::modify_instance_read_only::SetReadOnly>(),
     FlowEntry::of::<shape::switch_access_new_instance::CutOver>(),
     FlowEntry::of::<shape::upgrade_proxy_version::RenewGateway>(),

@@ -51,6 +51,8 @@ pub struct NodeError {
     pub addr: NodeAddr,
     /// What it said, or why it can't be reached. Holds no secret.
     pub reason: String,
+    /// Whether it has understood, and will refuse the same again.
+    pub is_refusal: bool,
 }
 
 /// What is said to nodes. Everything here can be said again.

@@ -205,7 +205,7 @@ async fn catch_up(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError>
             Some(upstream) if upstream == old.addr && replica.applied >= all => return Ok(()),
             Some(_) if cx.clock.passed() >= until => {
                 let why = format!("{} bytes are missing", all.saturating_sub(replica.applied));
-                return Err(NodeError { addr: new.addr, reason: why }.into());
+                return Err(NodeError { addr: new.addr, reason: why, is_refusal: false }.into());
             }
             Some(_) => {}
         }

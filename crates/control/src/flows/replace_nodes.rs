@@ -72,27 +72,27 @@ impl Flow for ReplaceNodes {
     }
 }
 
-async fn place_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn place_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     fleet::place(cx, &flow.instance, &flow.newcomers).await?;
     Ok(None)
 }
 
-async fn forget_nodes(_: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn forget_nodes(_: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     Ok(Some(fleet::forgotten(Newcomer::ids(&flow.newcomers))))
 }
 
-async fn start_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn start_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     Ok(Some(fleet::start_these(cx, &Newcomer::ids(&flow.newcomers)).await?))
 }
 
-async fn remove_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn remove_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     let ids = Newcomer::ids(&flow.newcomers);
     fleet::stop_wanting(cx, &ids).await?;
     fleet::remove_these(cx, &ids).await?;
     Ok(None)
 }
 
-async fn sync_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn sync_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     fleet::attach_these(cx, &flow.instance, &Newcomer::ids(&flow.newcomers)).await?;
     Ok(None)
 }
@@ -110,7 +110,7 @@ async fn await_window(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx
 }
 
 /// Who takes the writes, and who is a member, changes in one step: from here on the old nodes are gone.
-async fn hand_over(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn hand_over(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     let newcomers = Newcomer::ids(&flow.newcomers);
     let (_, nodes) = fleet::load(&cx.ledger, &flow.instance)?;
     let primary = fleet::primary_of(&nodes).map(|node| node.id.clone());
@@ -142,7 +142,7 @@ fn take_place(tx: &mut dyn Tx, newcomer: &Newcomer) -> ledger::Result<()> {
     set_node_running(tx, old, false)
 }
 
-async fn hand_back(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn hand_back(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     let (_, nodes) = fleet::load(&cx.ledger, &flow.instance)?;
     let newcomers = Newcomer::ids(&flow.newcomers);
     let primary = fleet::primary_of(&nodes).map(|node| node.id.clone());
@@ -158,12 +158,12 @@ async fn hand_back(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     Ok(Some(write(move |tx| newcomers.iter().try_for_each(|node| set_node_joining(tx, node)))))
 }
 
-async fn attach_replicas(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn attach_replicas(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     fleet::attach_replicas(cx, &flow.instance).await?;
     Ok(None)
 }
 
-async fn remove_old(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn remove_old(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     let replaced = flow.replaced();
     fleet::remove_these(cx, &replaced).await?;
     Ok(Some(fleet::forgotten(replaced)))

@@ -1,5 +1,6 @@
 //! Speaks to the nodes of a simulated world.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -18,7 +19,11 @@ impl SimNodes {
         ask: impl FnOnce(&SimWorld, &NodeId) -> Result<T, Unanswered>,
     ) -> Result<T, NodeError> {
         let answer = self.0.node_at(peer.addr).and_then(|node| ask(&self.0, &node));
-        answer.map_err(|error| NodeError { addr: peer.addr, reason: error.to_string() })
+        answer.map_err(|error| NodeError {
+            addr: peer.addr,
+            reason: error.to_string(),
+            is_refusal: error == Unanswered::Invalid,
+        })
     }
 }
 

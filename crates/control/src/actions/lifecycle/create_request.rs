@@ -1,10 +1,12 @@
 //! What CreateInstances takes, and how it is read into an order that can be placed.
 
+use ledger::Params;
 use model::{ApiError, Architecture, BillingMode, Code, Millis, TypeId, code};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::action::Call;
+use crate::actions::parameters::templates;
 use crate::cx::FlowCx;
 use crate::errors::{Answer, Fault, bad_value, bad_value_as, not_built, not_installed};
 use crate::flows::set_access::seal_password;
@@ -60,7 +62,8 @@ pub(crate) struct Request {
     pub resource_tags: Option<Vec<ResourceTag>>,
     /// The zone of the primary, by name.
     pub zone_name: Option<String>,
-    /// The parameter template to apply.
+    /// The parameter template that it begins with: one of your own, or `default-param-template-` and the number of the
+    /// type. Its parameters are copied.
     pub template_id: Option<String>,
     /// Check everything and do nothing: the answer is then the error DryRunOperation.
     pub dry_run: Option<bool>,
@@ -146,6 +149,7 @@ pub(crate) struct Order {
     /// Sealed.
     pub password: Option<Vec<u8>>,
     pub tags: Vec<(String, String)>,
+    pub params: Params,
 }
 
 /// The most replicas that an instance has.
@@ -204,6 +208,10 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
         no_auth,
         password,
         tags: read_tags(request.resource_tags.unwrap_or_default())?,
+        params: match request.template_id.as_deref() {
+            None | Some("") => Params::new(),
+            Some(id) => read_template(call, id, type_id)?,
+        },
     })
 }
 
@@ -213,7 +221,6 @@ fn refuse_what_is_not_built(request: &Request) -> Answer<()> {
     let refused = [
         ("SecurityGroupIdList", listed(&request.security_group_id_list)),
         ("ReplicasReadonly", request.replicas_readonly == Some(true)),
-        ("TemplateId", given(&request.template_id)),
         ("ProductVersion", is_other_version(request.product_version.as_deref())),
         ("RedisClusterId", given(&request.redis_cluster_id)),
         ("AlarmPolicyList", listed(&request.alarm_policy_list)),
@@ -401,6 +408,13 @@ fn check_network(region: &Region, zone: i64, vpc: Option<&str>, subnet: Option<&
         return Err(bad_value_as(code::InvalidParameterValueInvalidSubnetId, "SubnetId", en, zh));
     }
     Ok(())
+}
+
+/// The parameters of a template for instances of this type.
+fn read_template(call: &Call, id: &str, type_id: TypeId) -> Answer<Params> {
+    let template = call.read(|reader| Ok(templates::find(reader, call.caller.account, id)))??;
+    templates::check_type(&template, type_id)?;
+    Ok(template.params)
 }
 
 fn read_port(port: u64) -> Result<u16, Fault> {
