@@ -5,6 +5,7 @@ mod crashes;
 mod disturbing;
 mod maintenance;
 mod orders;
+mod parameters;
 mod shape;
 mod site;
 mod steering;

@@ -19,7 +19,7 @@ pub enum Unanswered {
     #[error("no answer")]
     Silent,
     /// It can't be set so.
-    #[error("ERR CONFIG SET failed")]
+    #[error("ERR it refuses to be set so")]
     Invalid,
     /// A replica takes no write.
     #[error("READONLY You can't write against a read only replica.")]
@@ -134,10 +134,13 @@ impl SimWorld {
     pub fn set_settings(&self, node: &NodeId, settings: &[(String, String)]) -> Result<(), Unanswered> {
         let mut world = self.lock();
         let node = world.client(node)?;
-        if !settings.is_empty() && node.refuses_settings {
-            return Err(Unanswered::Invalid);
+        // As an engine does: those before the one that it refuses are taken.
+        for (name, value) in settings {
+            if node.refuses.as_ref().is_some_and(|refused| (&refused.0, &refused.1) == (name, value)) {
+                return Err(Unanswered::Invalid);
+            }
+            node.settings.insert(name.clone(), value.clone());
         }
-        node.settings.extend(settings.iter().cloned());
         Ok(())
     }
 
@@ -249,10 +252,10 @@ impl SimWorld {
         }
     }
 
-    /// Whether it takes no setting, until its next start.
-    pub fn set_refuses_settings(&self, node: &NodeId, refuses: bool) {
+    /// What it can't be set to, although it should, until its next start.
+    pub fn set_refuses(&self, node: &NodeId, name: &str, value: &str) {
         if let Some(node) = self.lock().nodes.get_mut(node) {
-            node.refuses_settings = refuses;
+            node.refuses = Some((name.to_owned(), value.to_owned()));
         }
     }
 
@@ -296,7 +299,7 @@ struct SimNode {
     offset: i64,
     maxmemory: u64,
     settings: BTreeMap<String, String>,
-    refuses_settings: bool,
+    refuses: Option<(String, String)>,
     used: u64,
     starts: u32,
 }
@@ -360,7 +363,7 @@ impl World {
             offset: before.as_ref().map_or(0, |node| node.offset),
             maxmemory: spec.maxmemory,
             settings: spec.settings.iter().cloned().collect(),
-            refuses_settings: false,
+            refuses: None,
             used: 1_000_000,
             keys: before.map(|node| node.keys).unwrap_or_default(),
             spec,
