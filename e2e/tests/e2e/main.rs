@@ -7,6 +7,7 @@ mod crashes;
 mod limits;
 mod lives;
 mod machines;
+mod parameters;
 mod refusals;
 mod steering;
 mod switches;
