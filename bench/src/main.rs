@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: prints a table of what the service must reach, each figure beside what it is held against,
-//! measured in the same run on the same machine. Rows can be named to run them alone: api, create, accounts, tasks, start.
+//! measured in the same run on the same machine. Rows can be named to run them alone: api, create, accounts, params,
+//! tasks, start.
 //! `cargo xtask bench switches` measures what changes do to clients, which takes minutes and has tables of its own.
 
 mod accounts;
@@ -7,6 +8,7 @@ mod api;
 mod bare;
 mod create;
 mod http;
+mod params;
 mod service;
 mod start;
 mod switches;
@@ -42,6 +44,9 @@ fn main() -> anyhow::Result<()> {
         }
         if wants("accounts") {
             accounts::run(&mut table).await.context("the row accounts")?;
+        }
+        if wants("params") {
+            params::run(&mut table).await.context("the row params")?;
         }
         if wants("tasks") {
             tasks::run(&mut table).await.context("the row tasks")?;

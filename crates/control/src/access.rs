@@ -16,6 +16,8 @@ pub enum Verb {
 pub enum Resource {
     /// Instances: those that the request names, or all of the account.
     Instance,
+    /// Parameter templates of the account.
+    Template,
     /// Tasks of the account.
     Task,
     /// Orders of the account.

@@ -7,6 +7,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod maintenance;
 pub(crate) mod network;
 pub(crate) mod orders;
+pub(crate) mod parameters;
 pub(crate) mod password;
 pub(crate) mod projects;
 pub(crate) mod roles;
@@ -20,7 +21,7 @@ pub(crate) mod vpc;
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 92] = [
+pub static ACTIONS: [ActionEntry; 101] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
@@ -32,13 +33,16 @@ pub static ACTIONS: [ActionEntry; 92] = [
     stream_entry::<steering::watch_tasks::WatchTasks>(),
     // redis
     entry::<network::allocate_wan_address::AllocateWanAddress>(),
+    entry::<parameters::apply_params_template::ApplyParamsTemplate>(),
     entry::<security::associate_security_groups::AssociateSecurityGroups>(),
     entry::<roles::change_replica_to_master::ChangeReplicaToMaster>(),
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
     entry::<accounts::create_instance_account::CreateInstanceAccount>(),
     entry::<lifecycle::create_instances::CreateInstances>(),
+    entry::<parameters::create_param_template::CreateParamTemplate>(),
     entry::<accounts::delete_instance_account::DeleteInstanceAccount>(),
+    entry::<parameters::delete_param_template::DeleteParamTemplate>(),
     entry::<catalogue::describe_bandwidth_range::DescribeBandwidthRange>(),
     entry::<security::describe_db_security_groups::DescribeDBSecurityGroups>(),
     entry::<accounts::describe_instance_account::DescribeInstanceAccount>(),
@@ -46,12 +50,16 @@ pub static ACTIONS: [ActionEntry; 92] = [
     entry::<inventory::describe_instance_deal_detail::DescribeInstanceDealDetail>(),
     entry::<maintenance::describe_instance_events::DescribeInstanceEvents>(),
     entry::<inventory::describe_instance_node_info::DescribeInstanceNodeInfo>(),
+    entry::<parameters::describe_instance_param_records::DescribeInstanceParamRecords>(),
+    entry::<parameters::describe_instance_params::DescribeInstanceParams>(),
     entry::<password::describe_instance_password_policy::DescribeInstancePasswordPolicy>(),
     entry::<security::describe_instance_security_group::DescribeInstanceSecurityGroup>(),
     entry::<catalogue::describe_instance_spec_bandwidth::DescribeInstanceSpecBandwidth>(),
     entry::<inventory::describe_instance_zone_info::DescribeInstanceZoneInfo>(),
     entry::<inventory::describe_instances::DescribeInstances>(),
     entry::<maintenance::describe_maintenance_window::DescribeMaintenanceWindow>(),
+    entry::<parameters::describe_param_template_info::DescribeParamTemplateInfo>(),
+    entry::<parameters::describe_param_templates::DescribeParamTemplates>(),
     entry::<catalogue::describe_product_info::DescribeProductInfo>(),
     entry::<security::describe_project_security_group::DescribeProjectSecurityGroup>(),
     entry::<security::describe_project_security_groups::DescribeProjectSecurityGroups>(),
@@ -72,11 +80,13 @@ pub static ACTIONS: [ActionEntry; 92] = [
     entry::<shape::modify_instance_availability_zones::ModifyInstanceAvailabilityZones>(),
     entry::<orders::modify_instance_charge_type::ModifyInstanceChargeType>(),
     entry::<maintenance::modify_instance_event::ModifyInstanceEvent>(),
+    entry::<parameters::modify_instance_params::ModifyInstanceParams>(),
     entry::<password::modify_instance_password::ModifyInstancePassword>(),
     entry::<password::modify_instance_password_policy::ModifyInstancePasswordPolicy>(),
     entry::<roles::modify_instance_read_only::ModifyInstanceReadOnly>(),
     entry::<maintenance::modify_maintenance_window::ModifyMaintenanceWindow>(),
     entry::<network::modify_network_config::ModifyNetworkConfig>(),
+    entry::<parameters::modify_param_template::ModifyParamTemplate>(),
     entry::<network::release_wan_address::ReleaseWanAddress>(),
     entry::<orders::renew_instance::RenewInstance>(),
     entry::<password::reset_password::ResetPassword>(),

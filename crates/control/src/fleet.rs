@@ -9,16 +9,16 @@ use std::time::Duration;
 use flow::StepError;
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 use ledger::{Instance, Ledger, Node, Tx, Write, observe, write};
-use model::{AclUser, EngineVersion, Epoch, GatewayReport, InstanceId, NodeAddr, NodeId, NodeRole};
-use runtime::RuntimeError;
+use model::{AclUser, EngineVersion, Epoch, GatewayReport, InstanceId, NodeAddr, NodeId, NodeRole, code};
+use runtime::{Engine, RuntimeError};
 
 use crate::cx::FlowCx;
 use crate::errors::Answer;
 use crate::nodes::{NodeError, Peer};
 use crate::placement::{Pools, choose_node_addr};
-use crate::routes;
 use crate::seal::NotOurs;
 use crate::spec::{self, Wanted};
+use crate::{parameters, routes};
 
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
 pub use self::roles::Roles;
@@ -66,6 +66,7 @@ impl From<FleetError> for StepError {
             FleetError::Seal(_) => "InternalError",
             FleetError::Gone(_) => "ResourceNotFound.InstanceNotExists",
             FleetError::Placement(_) => "ResourceInsufficient",
+            FleetError::Node(error) if error.is_refusal => code::ResourceUnavailableInstanceConfError,
             _ => return StepError::Retry(error.to_string()),
         };
         StepError::Fail { code: code.into(), message: error.to_string() }
@@ -131,14 +132,14 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     if !node.runs {
         return Err(FleetError::NotWanted(node.id));
     }
-    let spec = spec::node_spec(&cx.sealer, &wanted, &node)?;
+    let spec = spec::node_spec(&cx.sealer, &cx.runtime.engines(), &wanted, &node)?;
     let mut followed = spec.upstream.as_ref().map(|upstream| upstream.addr);
     let state = cx.runtime.ensure(spec).await?;
     let peer = spec::peer(&cx.sealer, &wanted.instance, &node)?;
     wait_until_serving(cx, &node, &peer).await?;
     // It started as it was wanted a moment ago, and changes pass over nodes that don't run. What is wanted may change while
     // this is said, and whoever changes it may have been here before: it is over when nothing has changed meanwhile.
-    let mut applied = live(cx, &wanted)?;
+    let mut applied = live(cx, &wanted, state.engine)?;
     loop {
         let now = load_wanted(&cx.ledger, &wanted.instance.id)?;
         if let Some((upstream, primary)) = followed.zip(primary_of(&now.nodes))
@@ -147,22 +148,27 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
             roles::put_right(cx, &now.instance, primary, &[&node]).await?;
             followed = Some(primary.addr);
         }
-        let wanted = live(cx, &now)?;
+        let wanted = live(cx, &now, state.engine)?;
         if wanted == applied {
             break;
         }
         cx.nodes.set_users(&peer, &wanted.0).await?;
         cx.nodes.set_memory(&peer, wanted.1).await?;
         cx.nodes.set_max_clients(&peer, wanted.2).await?;
+        cx.nodes.set_settings(&peer, &wanted.3).await?;
         applied = wanted;
     }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
 }
 
-/// What can be said to a node that runs: customers' users, the bytes of data and the connections it may have.
-fn live(cx: &FlowCx, wanted: &Wanted) -> Result<(Vec<AclUser>, u64, u32), FleetError> {
+/// What can be said to a node that runs: customers' users, the bytes of data and the connections that it may have, and how
+/// its engine is set.
+type Live = (Vec<AclUser>, u64, u32, Vec<(String, String)>);
+
+fn live(cx: &FlowCx, wanted: &Wanted, engine: Engine) -> Result<Live, FleetError> {
     let instance = &wanted.instance;
-    Ok((customers(cx, wanted)?, spec::memory(instance), spec::max_clients(instance)))
+    let settings = parameters::live_settings(&wanted.params, engine);
+    Ok((customers(cx, wanted)?, spec::memory(instance), spec::max_clients(instance), settings))
 }
 
 /// Gives a node that can't listen where it should another place.
@@ -327,12 +333,13 @@ pub(crate) async fn remove_these(cx: &FlowCx, ids: &[NodeId]) -> Result<(), Flee
 
 /// Gives every node that runs the memory that the ledger wants; one that does not takes it from there when it starts.
 pub(crate) async fn apply_memory(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
-    on_running(cx, id, |instance, peer| async move { cx.nodes.set_memory(&peer, spec::memory(&instance)).await }).await
+    on_running(cx, id, |instance, peer, _| async move { cx.nodes.set_memory(&peer, spec::memory(&instance)).await })
+        .await
 }
 
 /// As [`apply_memory`], of how many connections they take.
 pub(crate) async fn apply_max_clients(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
-    let say = |instance, peer| async move { cx.nodes.set_max_clients(&peer, spec::max_clients(&instance)).await };
+    let say = |instance, peer, _| async move { cx.nodes.set_max_clients(&peer, spec::max_clients(&instance)).await };
     on_running(cx, id, say).await
 }
 
@@ -340,7 +347,16 @@ pub(crate) async fn apply_max_clients(cx: &FlowCx, id: &InstanceId) -> Result<()
 /// starts. All are tried, whatever becomes of one: a password that is changed back must be so wherever it can be.
 pub(crate) async fn apply_users(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
     let users = &customers(cx, &load_wanted(&cx.ledger, id)?)?;
-    on_running(cx, id, |_, peer| async move { cx.nodes.set_users(&peer, users).await }).await
+    on_running(cx, id, |_, peer, _| async move { cx.nodes.set_users(&peer, users).await }).await
+}
+
+/// Gives the parameters that the ledger wants to every node that runs, as far as its engine takes them while it does; one
+/// that does not run takes them from there when it starts.
+pub(crate) async fn apply_params(cx: &FlowCx, id: &InstanceId) -> Result<(), FleetError> {
+    let params = &cx.ledger.read(|reader| ledger::params_of(reader, id))?;
+    let set =
+        |_, peer, engine| async move { cx.nodes.set_settings(&peer, &parameters::live_settings(params, engine)).await };
+    on_running(cx, id, set).await
 }
 
 /// As [`apply_users`], and then has the gateway know by what clients sign in.
@@ -353,14 +369,18 @@ pub(crate) async fn apply_logins(cx: &FlowCx, id: &InstanceId) -> Result<(), Fle
 async fn on_running<F: Future<Output = Result<(), NodeError>>>(
     cx: &FlowCx,
     id: &InstanceId,
-    say: impl Fn(Instance, Peer) -> F,
+    say: impl Fn(Instance, Peer, Engine) -> F,
 ) -> Result<(), FleetError> {
     let (instance, nodes) = load(&cx.ledger, id)?;
     let running = cx.runtime.list().await?;
-    let runs = |node: &&Node| node.runs && running.iter().any(|state| state.node == node.id);
-    let said = join_all(nodes.iter().filter(runs).map(|node| async {
-        let peer = spec::peer(&cx.sealer, &instance, node)?;
-        Ok::<(), FleetError>(say(instance.clone(), peer).await?)
+    let runs = |node: &Node| running.iter().find(|state| state.node == node.id && node.runs).map(|state| state.engine);
+    let engines = nodes.iter().filter_map(|node| Some((node, runs(node)?)));
+    let said = join_all(engines.map(|(node, engine)| {
+        let (instance, say) = (&instance, &say);
+        async move {
+            let peer = spec::peer(&cx.sealer, instance, node)?;
+            Ok::<(), FleetError>(say(instance.clone(), peer, engine).await?)
+        }
     }));
     said.await.into_iter().collect()
 }

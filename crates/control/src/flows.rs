@@ -6,10 +6,12 @@ pub(crate) mod close_address;
 pub(crate) mod isolate_instance;
 pub(crate) mod remove_nodes;
 pub(crate) mod replace_nodes;
+pub(crate) mod restart_params;
 pub(crate) mod rotate_password;
 pub(crate) mod set_access;
 pub(crate) mod set_account;
 pub(crate) mod set_memory;
+pub(crate) mod set_params;
 pub(crate) mod window;
 
 use flow::{FlowEntry, StepResult};
@@ -31,12 +33,14 @@ pub static FLOWS: &[FlowEntry<FlowCx>] = &[
     FlowEntry::of::<roles::kill_master_group::KillPrimary>(),
     FlowEntry::of::<remove_nodes::RemoveNodes>(),
     FlowEntry::of::<replace_nodes::ReplaceNodes>(),
+    FlowEntry::of::<restart_params::RestartParams>(),
     FlowEntry::of::<rotate_password::RotatePassword>(),
     FlowEntry::of::<lifecycle::startup_instance::StartUp>(),
     FlowEntry::of::<set_access::SetAccess>(),
     FlowEntry::of::<set_account::SetAccount>(),
     FlowEntry::of::<set_memory::SetMemory>(),
     FlowEntry::of::<network::modify_connection_config::SetLimits>(),
+    FlowEntry::of::<set_params::SetParams>(),
     FlowEntry::of::<roles::modify_instance_read_only::SetReadOnly>(),
     FlowEntry::of::<network::modify_network_config::SetAddress>(),
     FlowEntry::of::<shape::switch_access_new_instance::CutOver>(),

@@ -18,6 +18,7 @@ mod flows;
 pub mod keepers;
 mod network;
 mod nodes;
+mod parameters;
 pub mod params;
 mod placement;
 mod prices;

@@ -4,6 +4,7 @@ mod redis;
 #[cfg(test)]
 pub(crate) mod sim;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct NodeError {
     pub addr: NodeAddr,
     /// What it said, or why it can't be reached. Holds no secret.
     pub reason: String,
+    /// Whether it has understood, and will refuse the same again.
+    pub is_refusal: bool,
 }
 
 /// What is said to nodes. Everything here can be said again.
@@ -80,6 +83,20 @@ pub trait Nodes: Send + Sync {
     /// Sets how many connections it may take. Where the host does not let it have so many files open, it takes as many as
     /// it can, as one that starts does.
     fn set_max_clients<'a>(&'a self, peer: &'a Peer, most: u32) -> BoxFuture<'a, Result<(), NodeError>>;
+    /// Sets it, by its engine's own names, in its engine's own units. What it refuses by its own rules is answered as
+    /// [`NodeError::is_refusal`]; it may then have taken the others.
+    fn set_settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        settings: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<(), NodeError>>;
+
+    /// How it is set, by its engine's own names. One that it does not know is not in the answer.
+    fn settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        names: &'a [&'static str],
+    ) -> BoxFuture<'a, Result<BTreeMap<String, String>, NodeError>>;
 
     /// How many bytes its data takes.
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>>;

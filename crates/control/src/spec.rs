@@ -1,10 +1,12 @@
 //! What a node's process is to be like, out of what the ledger wants.
 
-use ledger::{Instance, InstanceAccount, Ledger, Node};
+use ledger::{Instance, InstanceAccount, Ledger, Node, Params};
 use model::{AclUser, EngineVersion, InstanceId, NodeRole, NodeSpec, Secret, Upstream};
+use runtime::Engine;
 use sha2::{Digest, Sha256};
 
 use crate::nodes::Peer;
+use crate::parameters;
 use crate::seal::{NotOurs, Sealer};
 
 /// The service's own user on every node. Customers can't see or change it.
@@ -24,6 +26,7 @@ pub(crate) struct Wanted {
     pub(crate) nodes: Vec<Node>,
     /// Users besides the default one.
     pub(crate) accounts: Vec<InstanceAccount>,
+    pub(crate) params: Params,
 }
 
 impl Wanted {
@@ -35,6 +38,7 @@ impl Wanted {
                 instance,
                 nodes: ledger::nodes_of(reader, id)?,
                 accounts: ledger::accounts_of(reader, id)?,
+                params: ledger::params_of(reader, id)?,
             }))
         })
     }
@@ -70,15 +74,16 @@ pub(crate) fn users(sealer: &Sealer, wanted: &Wanted) -> Result<Vec<AclUser>, No
     let admin = sealer.open(purpose::ADMIN, &instance.admin)?;
     let mut users = vec![
         AclUser { name: ADMIN.into(), rules: Secret::new(format!("on {} ~* &* +@all", hash_of(&admin).expose())) },
-        AclUser { name: "default".into(), rules: default_user(sealer, instance)? },
+        AclUser { name: "default".into(), rules: default_user(sealer, wanted)? },
     ];
     for account in wanted.accounts.iter().filter(|account| account.status != InstanceAccount::GOING) {
-        users.push(AclUser { name: account.name.clone(), rules: account_user(sealer, instance, account)? });
+        users.push(AclUser { name: account.name.clone(), rules: account_user(sealer, wanted, account)? });
     }
     Ok(users)
 }
 
-fn default_user(sealer: &Sealer, instance: &Instance) -> Result<Secret, NotOurs> {
+fn default_user(sealer: &Sealer, wanted: &Wanted) -> Result<Secret, NotOurs> {
+    let instance = &wanted.instance;
     let passwords = match (&instance.password, instance.no_auth) {
         (_, true) => "nopass".to_owned(),
         (None, false) => return Ok(Secret::new("off")),
@@ -90,21 +95,26 @@ fn default_user(sealer: &Sealer, instance: &Instance) -> Result<Secret, NotOurs>
             hashes
         }
     };
-    Ok(Secret::new(format!("on {passwords} {CUSTOMER}{}", restrictions(instance))))
+    Ok(Secret::new(format!("on {passwords} {CUSTOMER}{}", restrictions(wanted))))
 }
 
-fn account_user(sealer: &Sealer, instance: &Instance, account: &InstanceAccount) -> Result<Secret, NotOurs> {
+fn account_user(sealer: &Sealer, wanted: &Wanted, account: &InstanceAccount) -> Result<Secret, NotOurs> {
     let password = match &account.password {
         Some(sealed) => sealer.open(purpose::ACCOUNT, sealed)?,
         None => Secret::new("nopass"),
     };
     let may = if account.privilege == "rw" { CUSTOMER } else { READER };
-    Ok(Secret::new(format!("on {} {may}{}", password.expose(), restrictions(instance))))
+    Ok(Secret::new(format!("on {} {may}{}", password.expose(), restrictions(wanted))))
 }
 
 /// What is taken away from every customer's user.
-fn restrictions(instance: &Instance) -> &'static str {
-    if instance.read_only { READ_ONLY } else { "" }
+fn restrictions(wanted: &Wanted) -> String {
+    let mut rules = String::from(if wanted.instance.read_only { READ_ONLY } else { "" });
+    for command in parameters::disabled_commands(&wanted.params) {
+        rules.push_str(" -");
+        rules.push_str(command);
+    }
+    rules
 }
 
 /// How many bytes of data a node may hold.
@@ -131,15 +141,24 @@ fn newest_seen(nodes: &[Node], node: &Node) -> EngineVersion {
     same.filter_map(|other| other.observed_version).fold(node.version, EngineVersion::max)
 }
 
-/// A node's process as it is wanted now.
-pub(crate) fn node_spec(sealer: &Sealer, wanted: &Wanted, node: &Node) -> Result<NodeSpec, NotOurs> {
-    let Wanted { instance, nodes, .. } = wanted;
+/// A node's process as it is wanted now, on one of these engines.
+pub(crate) fn node_spec(
+    sealer: &Sealer,
+    engines: &[Engine],
+    wanted: &Wanted,
+    node: &Node,
+) -> Result<NodeSpec, NotOurs> {
+    let Wanted { instance, nodes, params, .. } = wanted;
+    let (kind, version) = (node.type_id.engine(), newest_seen(nodes, node));
+    // As the runtime chooses; where there is none, it says so.
+    let engine = engines.iter().filter(|engine| engine.serves(kind, version)).min_by_key(|engine| engine.version);
+    let engine = engine.copied().unwrap_or(Engine { kind, version });
     let primary = nodes.iter().find(|other| other.role == NodeRole::Primary);
     Ok(NodeSpec {
         node: node.id.clone(),
         epoch: node.epoch,
-        engine: node.type_id.engine(),
-        version: newest_seen(nodes, node),
+        engine: kind,
+        version,
         addr: node.addr,
         maxmemory: memory(instance),
         maxclients: max_clients(instance),
@@ -155,6 +174,6 @@ pub(crate) fn node_spec(sealer: &Sealer, wanted: &Wanted, node: &Node) -> Result
         },
         // A replica gets its data from its primary anyway.
         has_data: node.role == NodeRole::Primary && node.observed_epoch.is_some(),
-        settings: Vec::new(),
+        settings: parameters::settings(params, engine),
     })
 }

@@ -7,6 +7,7 @@ mod disturbing;
 mod maintenance;
 mod network;
 mod orders;
+mod parameters;
 mod projects;
 mod rotation;
 mod security;

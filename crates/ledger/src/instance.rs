@@ -374,7 +374,9 @@ pub fn delete_instance(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
         // It learns at once that there is nothing left to wait for.
         crate::wake_task(tx, rotation.task)?;
     }
-    for table in ["tag", "pending", "rotation", "param", "instance_account", "address", "instance_group", "node"] {
+    for table in
+        ["tag", "pending", "rotation", "param", "param_record", "instance_account", "address", "instance_group", "node"]
+    {
         tx.exec(&format!("delete from {table} where instance = $1"), args![id])?;
     }
     tx.exec("delete from instance where id = $1", args![id])?;

@@ -27,6 +27,7 @@ mod select;
 mod tag;
 mod task;
 mod task_flow;
+mod template;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -56,6 +57,7 @@ pub use select::Select;
 pub use tag::*;
 pub use task::*;
 pub use task_flow::*;
+pub use template::*;
 
 /// The ledger: cheap to clone.
 #[derive(Clone)]

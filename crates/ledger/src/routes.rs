@@ -5,7 +5,7 @@ use model::InstanceId;
 use crate::{Reader, Result, SecurityRule, read_rules};
 
 /// The parameter that says what stands between an account's name and its password.
-const SEPARATOR: &str = "UserPasswordSeparate";
+pub(crate) const SEPARATOR: &str = "UserPasswordSeparate";
 
 /// How one signs in at an instance that has more than its default user with one password.
 #[derive(Clone, Debug, Default)]

@@ -377,3 +377,79 @@ async fn a_commit_is_told_to_whoever_asked_before_it() {
     changed.await;
     assert_ne!(ledger.version(), version);
 }
+
+#[tokio::test]
+async fn parameters_are_kept_by_name_and_their_changes_recorded() {
+    let (_folder, ledger) = fresh();
+    let instance = sample(1);
+    let id = instance.id.clone();
+    let record = |name: &str, template: &str| ParamRecord {
+        name: name.into(),
+        before: "10".into(),
+        after: "20".into(),
+        status: ParamStatus::Changing,
+        template: template.into(),
+        modified_at: Millis(5_000),
+    };
+    let records = [record("hz", ""), record("timeout", "crs-cfg-1")];
+    let of = id.clone();
+    let written = ledger.write(move |tx| -> Result<()> {
+        insert_instance(tx, &instance)?;
+        set_param(tx, &of, "hz", Some("20"))?;
+        set_param(tx, &of, "hz", Some("30"))?;
+        set_param(tx, &of, "timeout", Some("20"))?;
+        set_param(tx, &of, "timeout", None)?;
+        records.iter().try_for_each(|record| insert_param_record(tx, &of, record))
+    });
+    written.await.unwrap();
+    assert_eq!(ledger.read(|reader| params_of(reader, &id)).unwrap(), Params::from([("hz".into(), "30".into())]));
+    assert_eq!(ledger.read(|reader| changing_params(reader, &id)).unwrap(), ["hz", "timeout"]);
+    assert_eq!(ledger.read(|reader| applied_to(reader, "crs-cfg-1")).unwrap(), Some(id.clone()));
+    let of = id.clone();
+    ledger.write(move |tx| end_param_records(tx, &of, ParamStatus::Done)).await.unwrap();
+    assert_eq!(ledger.read(|reader| applied_to(reader, "crs-cfg-1")).unwrap(), None);
+    let (count, page) = ledger.read(|reader| param_records(reader, &id, 1, 0)).unwrap();
+    let newest = ParamRecord { status: ParamStatus::Done, ..record("timeout", "crs-cfg-1") };
+    assert_eq!((count, page), (2, vec![newest]));
+    ledger.write(move |tx| delete_instance(tx, &id)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_separates_names_from_passwords_counts_the_routing_table_on() {
+    let (_folder, ledger) = fresh();
+    let instance = sample(1);
+    let id = instance.id.clone();
+    ledger.write(move |tx| insert_instance(tx, &instance)).await.unwrap();
+    let before = ledger.read(routes_version).unwrap();
+    let of = id.clone();
+    ledger.write(move |tx| set_param(tx, &of, "hz", Some("20"))).await.unwrap();
+    assert_eq!(ledger.read(routes_version).unwrap(), before);
+    ledger.write(move |tx| set_param(tx, &id, "UserPasswordSeparate", Some(":"))).await.unwrap();
+    assert!(ledger.read(routes_version).unwrap() > before);
+}
+
+#[tokio::test]
+async fn a_template_is_its_accounts_own_and_is_replaced_whole() {
+    let (_folder, ledger) = fresh();
+    let mut template = Template {
+        id: "crs-cfg-12345678".into(),
+        account: 7,
+        name: "mine".into(),
+        description: String::new(),
+        type_id: TypeId::parse(17).unwrap(),
+        created_at: Millis(1_000),
+        params: Params::from([("hz".into(), "20".into()), ("timeout".into(), "60".into())]),
+    };
+    for _ in 0..2 {
+        let put = template.clone();
+        ledger.write(move |tx| put_template(tx, &put)).await.unwrap();
+        let found = ledger.read(|reader| crate::template(reader, 7, "crs-cfg-12345678")).unwrap();
+        assert_eq!(found.as_ref(), Some(&template));
+        template.params = Params::from([("hz".into(), "30".into())]);
+        template.name = "still mine".into();
+    }
+    assert_eq!(ledger.read(|reader| crate::template(reader, 8, "crs-cfg-12345678")).unwrap(), None);
+    assert_eq!(ledger.read(|reader| templates_of(reader, 7)).unwrap().len(), 1);
+    ledger.write(|tx| delete_template(tx, "crs-cfg-12345678")).await.unwrap();
+    assert!(ledger.read(|reader| templates_of(reader, 7)).unwrap().is_empty());
+}

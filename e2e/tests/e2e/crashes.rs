@@ -70,6 +70,13 @@ fn check_closed(instance: &Instance) {
     assert!(instance.connect().is_err(), "an address answers that is to be closed");
 }
 
+fn check_param(client: &mut Client, row: &Value, list: &str, name: &str, wanted: &str) {
+    let answer = client.done("DescribeInstanceParams", json!({ "InstanceId": row["InstanceId"] }));
+    let param = answer[list].as_array().expect("a list").iter().find(|param| param["ParamName"] == name);
+    let param = param.unwrap_or_else(|| panic!("no {name}: {answer}"));
+    assert_eq!((&param["CurrentValue"], &param["Status"]), (&json!(wanted), &json!(2)), "{param}");
+}
+
 /// The zones of the nodes, the primary's first.
 fn zones(row: &Value) -> Vec<i64> {
     row["NodeSet"].as_array().expect("a list").iter().map(|node| node["ZoneId"].as_i64().expect("a number")).collect()
@@ -227,6 +234,18 @@ const TRIALS: &[Trial] = &[
         },
     },
     Trial {
+        flow: "restart-params",
+        action: "ModifyInstanceParams",
+        replicas: 1,
+        params: |_| json!({"InstanceParams": [{"Key": "io-threads", "Value": "2"}, {"Key": "hz", "Value": "50"}]}),
+        check: |client, row, instance| {
+            assert_eq!(zones(row).len(), 2);
+            check_kept(&instance.expect("one that was there"));
+            check_param(client, row, "InstanceIntegerParam", "io-threads", "2");
+            check_param(client, row, "InstanceIntegerParam", "hz", "50");
+        },
+    },
+    Trial {
         flow: "set-access",
         action: "ResetPassword",
         replicas: 1,
@@ -280,6 +299,18 @@ const TRIALS: &[Trial] = &[
         check: |_, row, instance| {
             assert_eq!(row["RedisShardSize"], 2048);
             check_kept(&instance.expect("one that was there"));
+        },
+    },
+    Trial {
+        flow: "set-params",
+        action: "ModifyInstanceParams",
+        replicas: 1,
+        params: |_| json!({"InstanceParams": [{"Key": "hz", "Value": "50"}, {"Key": "disable-command-list", "Value": "keys"}]}),
+        check: |client, row, instance| {
+            let instance = instance.expect("one that was there");
+            check_kept(&instance);
+            check_param(client, row, "InstanceIntegerParam", "hz", "50");
+            assert!(instance.run::<Vec<String>>(&["KEYS", "*"]).is_err(), "KEYS is taken");
         },
     },
     Trial {

@@ -9,6 +9,7 @@ mod limits;
 mod lives;
 mod machines;
 mod network;
+mod parameters;
 mod projects;
 mod refusals;
 mod security;

@@ -17,19 +17,19 @@ fn more_engines() -> String {
 }
 
 /// A service that holds no change longer than it takes.
-fn start() -> Service {
+pub(crate) fn start() -> Service {
     Service::start_with(&[("OPENCRS_BUSY_MILLIS", "0"), ("OPENCRS_ENGINES", &more_engines())])
 }
 
 /// With two replicas, and nodes that are listed one by one.
-fn create(client: &mut Client, type_id: i64) -> Instance {
+pub(crate) fn create(client: &mut Client, type_id: i64) -> Instance {
     let node = |kind: i64| json!({ "NodeType": kind, "ZoneId": 100_003 });
     let nodes = [node(0), node(1), node(1)];
     Instance::create_with(client, json!({ "TypeId": type_id, "RedisReplicasNum": 2, "NodeSet": nodes }))
 }
 
 /// Changes the instance while customers write. The task has to succeed, and every node to have its role.
-fn change(client: &mut Client, instance: &Instance, action: &str, mut params: Value) -> Account {
+pub(crate) fn change(client: &mut Client, instance: &Instance, action: &str, mut params: Value) -> Account {
     params["InstanceId"] = json!(instance.id);
     let writers = Writers::start(instance);
     pause(MARGIN);
@@ -70,7 +70,7 @@ fn roles(client: &mut Client, instance: &Instance) -> Vec<(String, String)> {
     nodes.map(|node| (text(&node["NodeId"]), text(&node["NodeRole"]))).collect()
 }
 
-fn primary(client: &mut Client, instance: &Instance) -> String {
+pub(crate) fn primary(client: &mut Client, instance: &Instance) -> String {
     roles(client, instance).into_iter().find(|(_, role)| role == "master").expect("a primary").0
 }
 
@@ -94,11 +94,11 @@ fn resize(memory_mb: i64, replicas: i64, nodes: &[Value]) -> Value {
     request
 }
 
-fn check_nothing_lost(account: &Account) {
+pub(crate) fn check_nothing_lost(account: &Account) {
     assert_eq!(account.missing, 0, "acknowledged writes are lost: {account:?}");
 }
 
-fn check_nothing_noticed(account: &Account) {
+pub(crate) fn check_nothing_noticed(account: &Account) {
     check_nothing_lost(account);
     assert!(account.errors.is_empty(), "customers noticed: {account:?}");
 }
@@ -222,7 +222,7 @@ fn an_instance_moves_to_a_newer_build_with_every_write() {
     note("no two builds of one engine are there");
 }
 
-fn version(client: &mut Client, instance: &Instance) -> String {
+pub(crate) fn version(client: &mut Client, instance: &Instance) -> String {
     let row = instance.describe(client).expect("its row");
     row["CurrentRedisVersion"].as_str().expect("a version").to_owned()
 }
@@ -233,13 +233,13 @@ fn numbers(version: &str) -> (u32, u32) {
     (numbers.next().expect("a major number"), numbers.next().expect("a minor number"))
 }
 
-fn can_order(client: &mut Client, type_id: i64) -> bool {
+pub(crate) fn can_order(client: &mut Client, type_id: i64) -> bool {
     let answer = client.done("DescribeProductInfo", json!({}));
     let products = answer["RegionSet"][0]["ZoneSet"][0]["ProductSet"].as_array().expect("a list");
     products.iter().any(|product| product["Type"] == type_id)
 }
 
 #[expect(clippy::print_stderr, reason = "what was not tested has to be seen")]
-fn note(why: &str) {
+pub(crate) fn note(why: &str) {
     eprintln!("not tested: {why}; OPENCRS_E2E_ENGINES names more engines");
 }

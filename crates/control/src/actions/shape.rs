@@ -19,6 +19,12 @@ use crate::fleet::Newcomer;
 fn changeable_shape(tx: &mut dyn Tx, account: i64, id: &str) -> Answer<Instance> {
     let code = code::ResourceUnavailableInstanceStatusError;
     let instance = changeable(tx, account, id, &[InstanceStatus::Idle], code)?;
+    refuse_while_pending(tx, &instance)?;
+    Ok(instance)
+}
+
+/// Refuses while a change of the instance's nodes waits for its window.
+pub(crate) fn refuse_while_pending(tx: &mut dyn Tx, instance: &Instance) -> Answer<()> {
     if let Some(waiting) = pending(tx.reader(), &instance.id)? {
         let (id, task) = (&instance.id, waiting.task);
         return Err(ApiError::new(
@@ -34,7 +40,7 @@ fn changeable_shape(tx: &mut dyn Tx, account: i64, id: &str) -> Answer<Instance>
         )
         .into());
     }
-    Ok(instance)
+    Ok(())
 }
 
 /// Reads whether the cut-over is to wait for the maintenance window.
@@ -57,7 +63,13 @@ fn newest_of(instance: &Instance, nodes: &[Node]) -> EngineVersion {
 }
 
 /// A node like the instance's others.
-fn newcomer(cx: &FlowCx, instance: &Instance, nodes: &[Node], zone: i64, replaces: Option<NodeId>) -> Newcomer {
+pub(crate) fn newcomer(
+    cx: &FlowCx,
+    instance: &Instance,
+    nodes: &[Node],
+    zone: i64,
+    replaces: Option<NodeId>,
+) -> Newcomer {
     let (type_id, version) = (instance.type_id, newest_of(instance, nodes));
     Newcomer { node: NodeId::from_random(cx.random.bytes()), replaces, zone, type_id, version }
 }

@@ -212,7 +212,7 @@ async fn catch_up(cx: &FlowCx, old: &Peer, new: &Peer) -> Result<(), FleetError>
             Some(upstream) if upstream == old.addr && replica.applied >= all => return Ok(()),
             Some(_) if left.is_zero() => {
                 let why = format!("{} bytes are missing", all.saturating_sub(replica.applied));
-                return Err(NodeError { addr: new.addr, reason: why }.into());
+                return Err(NodeError { addr: new.addr, reason: why, is_refusal: false }.into());
             }
             Some(_) => {}
         }
@@ -232,7 +232,8 @@ async fn within<T>(
         biased;
         answer = asked => Ok(answer?),
         () = cx.clock.sleep(span) => {
-            Err(NodeError { addr: peer.addr, reason: format!("no answer within {} ms", span.as_millis()) }.into())
+            let reason = format!("no answer within {} ms", span.as_millis());
+            Err(NodeError { addr: peer.addr, reason, is_refusal: false }.into())
         }
     }
 }

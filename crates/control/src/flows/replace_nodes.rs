@@ -72,27 +72,27 @@ impl Flow for ReplaceNodes {
     }
 }
 
-async fn place_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn place_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     fleet::place(cx, &flow.instance, &flow.newcomers).await?;
     Ok(None)
 }
 
-async fn forget_nodes(_: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn forget_nodes(_: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     Ok(Some(fleet::forgotten(Newcomer::ids(&flow.newcomers))))
 }
 
-async fn start_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn start_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     Ok(Some(fleet::start_these(cx, &Newcomer::ids(&flow.newcomers)).await?))
 }
 
-async fn remove_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn remove_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     let ids = Newcomer::ids(&flow.newcomers);
     fleet::stop_wanting(cx, &ids).await?;
     fleet::remove_these(cx, &ids).await?;
     Ok(None)
 }
 
-async fn sync_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn sync_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     fleet::attach_these(cx, &flow.instance, &Newcomer::ids(&flow.newcomers)).await?;
     Ok(None)
 }
@@ -110,7 +110,7 @@ async fn await_window(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx
 }
 
 /// Who takes the writes, and who is a member, changes in one step: from here on the old nodes are gone.
-async fn hand_over(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn hand_over(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     lead_by_newcomer(cx, flow).await?;
     let places = flow.places();
     Ok(Some(write(move |tx| places.take(tx).map(drop))))
@@ -187,7 +187,7 @@ fn take_place(tx: &mut dyn Tx, newcomer: &Newcomer) -> ledger::Result<()> {
     set_node_running(tx, old, false)
 }
 
-async fn hand_back(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn hand_back(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     let (_, nodes) = fleet::load(&cx.ledger, &flow.instance)?;
     let newcomers = Newcomer::ids(&flow.newcomers);
     let primary = fleet::primary_of(&nodes).map(|node| node.id.clone());
@@ -204,7 +204,7 @@ async fn hand_back(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
 }
 
 /// One that is replaced may have become the primary in the moment in which its newcomer was to take its place.
-async fn attach_replicas(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn attach_replicas(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     let places = flow.places();
     if !cx.ledger.write(move |tx| places.take(tx)).await.map_err(FleetError::from)? {
         lead_by_newcomer(cx, flow).await?;
@@ -214,7 +214,7 @@ async fn attach_replicas(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<Flo
     Ok(None)
 }
 
-async fn remove_old(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn remove_old(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     let replaced = flow.replaced();
     fleet::remove_these(cx, &replaced).await?;
     Ok(Some(fleet::forgotten(replaced)))

@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline,
-    RedisConnectionInfo, aio::MultiplexedConnection, cmd,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
+    RedisConnectionInfo, ServerErrorKind, aio::MultiplexedConnection, cmd,
 };
 use futures_util::future::BoxFuture;
 use model::{AclUser, NodeAddr};
@@ -112,6 +113,42 @@ impl Nodes for RedisNodes {
         })
     }
 
+    fn set_settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        settings: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move {
+            // One by one, since Redis 6.2 takes no more with one command.
+            let mut all = Pipeline::with_capacity(settings.len());
+            for (name, value) in settings {
+                all.cmd("CONFIG").arg("SET").arg(name).arg(value).ignore();
+            }
+            let mut connection = connect(peer).await?;
+            all.exec_async(&mut connection).await.map_err(|error| {
+                let is_refusal = error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError);
+                NodeError { is_refusal, ..refused(peer.addr, &error) }
+            })
+        })
+    }
+
+    fn settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        names: &'a [&'static str],
+    ) -> BoxFuture<'a, Result<BTreeMap<String, String>, NodeError>> {
+        Box::pin(async move {
+            let mut all = Pipeline::with_capacity(names.len());
+            for name in names {
+                all.cmd("CONFIG").arg("GET").arg(*name);
+            }
+            let mut connection = connect(peer).await?;
+            let answers: Vec<BTreeMap<String, String>> =
+                all.query_async(&mut connection).await.map_err(|error| refused(peer.addr, &error))?;
+            Ok(answers.into_iter().flatten().collect())
+        })
+    }
+
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>> {
         Box::pin(async move {
             let text: String = ask(peer, cmd("INFO").arg("memory")).await?;
@@ -181,7 +218,7 @@ fn refused(addr: NodeAddr, why: &::redis::RedisError) -> NodeError {
 }
 
 fn error(addr: NodeAddr, reason: String) -> NodeError {
-    NodeError { addr, reason }
+    NodeError { addr, reason, is_refusal: false }
 }
 
 fn read_replication(info: &str) -> Replication {

@@ -1,5 +1,6 @@
 //! Speaks to the nodes of a simulated world.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -19,7 +20,11 @@ impl SimNodes {
         ask: impl FnOnce(&SimWorld, &NodeId) -> Result<T, Unanswered>,
     ) -> Result<T, NodeError> {
         let answer = self.0.node_at(peer.addr).and_then(|node| ask(&self.0, &node));
-        answer.map_err(|error| NodeError { addr: peer.addr, reason: error.to_string() })
+        answer.map_err(|error| NodeError {
+            addr: peer.addr,
+            reason: error.to_string(),
+            is_refusal: error == Unanswered::Invalid,
+        })
     }
 }
 
@@ -69,6 +74,26 @@ impl Nodes for SimNodes {
 
     fn set_max_clients<'a>(&'a self, peer: &'a Peer, most: u32) -> BoxFuture<'a, Result<(), NodeError>> {
         Box::pin(async move { self.ask(peer, |world, node| world.set_maxclients(node, most)) })
+    }
+
+    fn set_settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        settings: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(async move { self.ask(peer, |world, node| world.set_settings(node, settings)) })
+    }
+
+    fn settings<'a>(
+        &'a self,
+        peer: &'a Peer,
+        names: &'a [&'static str],
+    ) -> BoxFuture<'a, Result<BTreeMap<String, String>, NodeError>> {
+        Box::pin(async move {
+            let mut all = self.ask(peer, |world, node| world.settings(node))?;
+            all.retain(|name, _| names.contains(&name.as_str()));
+            Ok(all)
+        })
     }
 
     fn used_memory<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<u64, NodeError>> {

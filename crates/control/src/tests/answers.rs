@@ -49,7 +49,7 @@ async fn orders_that_cannot_be_are_refused_with_their_own_codes_and_leave_nothin
         ("VpcId", json!("vpc-12345678"), "InvalidParameterValue.UnVpcIdNotExists"),
         ("VPort", json!(80), "InvalidParameterValue"),
         ("InstanceName", json!("a b"), "InvalidParameterValue.InstanceNameRuleError"),
-        ("TemplateId", json!("crs-cfg-12345678"), "UnsupportedOperation"),
+        ("TemplateId", json!("crs-cfg-12345678"), "InvalidParameterValue"),
         ("EnableSSL", json!(true), "UnsupportedOperation"),
         ("DryRun", json!(true), "DryRunOperation"),
         ("NodeSet", json!([{"NodeType": 1}]), "InvalidParameterValue"),

@@ -167,6 +167,20 @@ pub(super) static SUBJECTS: &[Subject] = &[
         },
     },
     Subject {
+        flow: "restart-params",
+        prepare: &[],
+        start: (
+            "ModifyInstanceParams",
+            |_| json!({"InstanceParams": [{"Key": "io-threads", "Value": "4"}, {"Key": "disable-command-list", "Value": "keys"}]}),
+        ),
+        check: |site, before, done, context| {
+            check_param(site, before, "io-threads", if done { "4" } else { "1" }, context);
+            let now = Before::of(site, &before.id);
+            assert_eq!(now.nodes[0].id == before.nodes[0].id, !done, "{context}: the primary");
+            assert_eq!(now.nodes.len(), 3, "{context}: the nodes");
+        },
+    },
+    Subject {
         flow: "rotate-password",
         prepare: &[],
         start: ("RotatePassword", |_| json!({"Password": NEW_PASSWORD, "OverlapSeconds": 600})),
@@ -246,6 +260,21 @@ pub(super) static SUBJECTS: &[Subject] = &[
         },
     },
     Subject {
+        flow: "set-params",
+        prepare: &[],
+        start: ("ModifyInstanceParams", |_| {
+            json!({"InstanceParams": [
+                {"Key": "hz", "Value": "50"},
+                {"Key": "disable-command-list", "Value": "keys"},
+                {"Key": "UserPasswordSeparate", "Value": ":"},
+            ]})
+        }),
+        check: |site, before, done, context| {
+            check_param(site, before, "hz", if done { "50" } else { "10" }, context);
+            check_primary(site, before, 0, context);
+        },
+    },
+    Subject {
         flow: "set-read-only",
         prepare: &[],
         start: ("ModifyInstanceReadOnly", |_| json!({"InputMode": "1"})),
@@ -318,6 +347,17 @@ fn check_moved(site: &Site, before: &Before, moved: bool, keeps: bool, context: 
     let others = site.cx.ledger.read(|reader| ledger::addresses_of(reader, &before.id)).unwrap();
     let former: Vec<_> = others.iter().map(|address| (address.vip, address.closes_at.is_some())).collect();
     assert_eq!(former, if keeps { vec![(before.instance.vip, true)] } else { vec![] }, "{context}: the former address");
+}
+
+/// What every node has of a setting that is named and counted as the parameter; and what clients read of the change.
+fn check_param(site: &Site, before: &Before, name: &str, wanted: &str, context: &str) {
+    let now = Before::of(site, &before.id);
+    for node in &now.nodes {
+        let settings = site.world.settings(&node.id).unwrap();
+        assert_eq!(settings.get(name).map(String::as_str), Some(wanted), "{context}: {name} of node {}", node.number);
+    }
+    let changing = site.cx.ledger.read(|reader| ledger::changing_params(reader, &before.id)).unwrap();
+    assert!(changing.is_empty(), "{context}: {changing:?} are still being changed");
 }
 
 fn check_status(site: &Site, before: &Before, wanted: Option<i64>, context: &str) {

@@ -283,8 +283,12 @@ impl Site {
                 let running = self.world.running(&node.id);
                 assert_eq!(running, node.runs.then_some(node.epoch), "{context}: node {}", node.number);
                 if node.runs {
-                    let wanted = spec::Wanted::load(&self.cx.ledger, &instance.id).unwrap().unwrap();
-                    let mut wanted = spec::users(&self.cx.sealer, &wanted).unwrap();
+                    let all = spec::Wanted::load(&self.cx.ledger, &instance.id).unwrap().unwrap();
+                    let version = node.observed_version.unwrap();
+                    let engine = runtime::Engine { kind: node.type_id.engine(), version };
+                    let settings = crate::parameters::settings(&all.params, engine).into_iter().collect();
+                    assert_eq!(self.world.settings(&node.id), Ok(settings), "{context}: node {}", node.number);
+                    let mut wanted = spec::users(&self.cx.sealer, &all).unwrap();
                     let mut got = self.world.users(&node.id).unwrap();
                     wanted.sort_by(|a, b| a.name.cmp(&b.name));
                     got.sort_by(|a, b| a.name.cmp(&b.name));

@@ -18,6 +18,9 @@ pub enum Unanswered {
     /// Its connection is taken, and then nothing comes: the client has to lose its patience.
     #[error("no answer")]
     Silent,
+    /// It can't be set so.
+    #[error("ERR it refuses to be set so")]
+    Invalid,
     /// A replica takes no write.
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,
@@ -138,6 +141,25 @@ impl SimWorld {
         Ok(())
     }
 
+    /// Sets it, by its engine's own names (`CONFIG SET`), until its next start.
+    pub fn set_settings(&self, node: &NodeId, settings: &[(String, String)]) -> Result<(), Unanswered> {
+        let mut world = self.lock();
+        let node = world.client(node)?;
+        // As an engine does: those before the one that it refuses are taken.
+        for (name, value) in settings {
+            if node.refuses.as_ref().is_some_and(|refused| (&refused.0, &refused.1) == (name, value)) {
+                return Err(Unanswered::Invalid);
+            }
+            node.settings.insert(name.clone(), value.clone());
+        }
+        Ok(())
+    }
+
+    /// How it is set (`CONFIG GET`).
+    pub fn settings(&self, node: &NodeId) -> Result<BTreeMap<String, String>, Unanswered> {
+        Ok(self.lock().client(node)?.settings.clone())
+    }
+
     /// How much its data takes (`INFO memory`).
     pub fn used(&self, node: &NodeId) -> Result<u64, Unanswered> {
         Ok(self.lock().client(node)?.used)
@@ -241,6 +263,13 @@ impl SimWorld {
         }
     }
 
+    /// What it can't be set to, although it should, until its next start.
+    pub fn set_refuses(&self, node: &NodeId, name: &str, value: &str) {
+        if let Some(node) = self.lock().nodes.get_mut(node) {
+            node.refuses = Some((name.to_owned(), value.to_owned()));
+        }
+    }
+
     /// Whether clients get no answer from it, although it runs.
     pub fn set_silent(&self, node: &NodeId, silent: bool) {
         if let Some(node) = self.lock().nodes.get_mut(node) {
@@ -281,6 +310,8 @@ struct SimNode {
     offset: i64,
     maxmemory: u64,
     maxclients: u32,
+    settings: BTreeMap<String, String>,
+    refuses: Option<(String, String)>,
     used: u64,
     starts: u32,
 }
@@ -344,6 +375,8 @@ impl World {
             offset: before.as_ref().map_or(0, |node| node.offset),
             maxmemory: spec.maxmemory,
             maxclients: spec.maxclients,
+            settings: spec.settings.iter().cloned().collect(),
+            refuses: None,
             used: 1_000_000,
             keys: before.map(|node| node.keys).unwrap_or_default(),
             spec,

@@ -126,6 +126,9 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
     let tags: Vec<Tag> = order.tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect();
     ledger::set_tags(tx, &instance.id, &tags)?;
     ledger::set_groups(tx, &instance.id, &order.groups)?;
+    for (name, value) in &order.params {
+        ledger::set_param(tx, &instance.id, name, Some(value))?;
+    }
     let roles = std::iter::once((NodeRole::Primary, order.zone))
         .chain(order.zones_of_replicas.iter().map(|zone| (NodeRole::Replica, *zone)));
     for (role, zone) in roles {

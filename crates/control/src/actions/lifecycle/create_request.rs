@@ -1,11 +1,12 @@
 //! What CreateInstances takes, and how it is read into an order that can be placed.
 
-use ledger::Reader;
+use ledger::{Params, Reader};
 use model::{ApiError, Architecture, BillingMode, Code, Millis, TypeId, code};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::action::Call;
+use crate::actions::parameters::templates;
 use crate::actions::security::groups::read_ids;
 use crate::cx::FlowCx;
 use crate::errors::{Answer, Fault, bad_value, bad_value_as, not_built, not_installed};
@@ -62,7 +63,8 @@ pub(crate) struct Request {
     pub resource_tags: Option<Vec<ResourceTag>>,
     /// The zone of the primary, by name.
     pub zone_name: Option<String>,
-    /// The parameter template to apply.
+    /// The parameter template that it begins with: one of your own, or `default-param-template-` and the number of the
+    /// type. Its parameters are copied.
     pub template_id: Option<String>,
     /// Check everything and do nothing: the answer is then the error DryRunOperation.
     pub dry_run: Option<bool>,
@@ -152,6 +154,7 @@ pub(crate) struct Order {
     pub tags: Vec<(String, String)>,
     /// Security groups.
     pub groups: Vec<String>,
+    pub params: Params,
 }
 
 /// The most replicas that an instance has.
@@ -217,6 +220,10 @@ pub(crate) fn read(call: &Call, request: Request) -> Answer<Order> {
         password,
         tags: read_tags(request.resource_tags.unwrap_or_default())?,
         groups: read_ids("SecurityGroupIdList", request.security_group_id_list.unwrap_or_default())?,
+        params: match request.template_id.as_deref() {
+            None | Some("") => Params::new(),
+            Some(id) => read_template(call, id, type_id)?,
+        },
     })
 }
 
@@ -250,7 +257,6 @@ fn refuse_what_is_not_built(request: &Request) -> Answer<()> {
     let listed = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     let refused = [
         ("ReplicasReadonly", request.replicas_readonly == Some(true)),
-        ("TemplateId", given(&request.template_id)),
         ("ProductVersion", is_other_version(request.product_version.as_deref())),
         ("RedisClusterId", given(&request.redis_cluster_id)),
         ("AlarmPolicyList", listed(&request.alarm_policy_list)),
@@ -423,6 +429,13 @@ fn read_nodes(
         ));
     }
     Ok((primary, zones_of_replicas, true))
+}
+
+/// The parameters of a template for instances of this type.
+fn read_template(call: &Call, id: &str, type_id: TypeId) -> Answer<Params> {
+    let template = call.read(|reader| Ok(templates::find(reader, call.caller.account, id)))??;
+    templates::check_type(&template, type_id)?;
+    Ok(template.params)
 }
 
 /// Reads the port of an address.

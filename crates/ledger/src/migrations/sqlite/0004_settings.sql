@@ -22,14 +22,15 @@ create table param (
 create table param_record (
     id integer primary key autoincrement,
     instance text not null,
-    task integer not null,
     name text not null,
     before text not null,
     after text not null,
     status integer not null,
+    template text not null,
     modified_at integer not null
 );
 create index param_record_by_instance on param_record (instance, id);
+create index param_record_by_template on param_record (template) where status = 1;
 
 create table template (
     id text primary key,
