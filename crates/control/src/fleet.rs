@@ -139,7 +139,7 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
     wait_until_serving(cx, &node, &peer).await?;
     // It started as it was wanted a moment ago, and changes pass over nodes that don't run. What is wanted may change while
     // this is said, and whoever changes it may have been here before: it is over when nothing has changed meanwhile.
-    let mut applied = live(cx, &wanted, state.engine)?;
+    let mut applied = Live::of(cx, &wanted, state.engine)?;
     loop {
         let now = load_wanted(&cx.ledger, &wanted.instance.id)?;
         if let Some((upstream, primary)) = followed.zip(primary_of(&now.nodes))
@@ -148,27 +148,42 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
             roles::put_right(cx, &now.instance, primary, &[&node]).await?;
             followed = Some(primary.addr);
         }
-        let wanted = live(cx, &now, state.engine)?;
+        let wanted = Live::of(cx, &now, state.engine)?;
         if wanted == applied {
             break;
         }
-        cx.nodes.set_users(&peer, &wanted.0).await?;
-        cx.nodes.set_memory(&peer, wanted.1).await?;
-        cx.nodes.set_max_clients(&peer, wanted.2).await?;
-        cx.nodes.set_settings(&peer, &wanted.3).await?;
+        cx.nodes.set_users(&peer, &wanted.users).await?;
+        cx.nodes.set_memory(&peer, wanted.memory).await?;
+        cx.nodes.set_max_clients(&peer, wanted.max_clients).await?;
+        cx.nodes.set_settings(&peer, &wanted.settings).await?;
         applied = wanted;
     }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
 }
 
-/// What can be said to a node that runs: customers' users, the bytes of data and the connections that it may have, and how
-/// its engine is set.
-type Live = (Vec<AclUser>, u64, u32, Vec<(String, String)>);
+/// What can be said to a node that runs.
+#[derive(PartialEq)]
+struct Live {
+    /// Customers' users.
+    users: Vec<AclUser>,
+    /// How many bytes of data it may hold.
+    memory: u64,
+    /// How many connections it may have.
+    max_clients: u32,
+    /// How its engine is set, as far as that takes it while it runs.
+    settings: Vec<(String, String)>,
+}
 
-fn live(cx: &FlowCx, wanted: &Wanted, engine: Engine) -> Result<Live, FleetError> {
-    let instance = &wanted.instance;
-    let settings = parameters::live_settings(&wanted.params, engine);
-    Ok((customers(cx, wanted)?, spec::memory(instance), spec::max_clients(instance), settings))
+impl Live {
+    fn of(cx: &FlowCx, wanted: &Wanted, engine: Engine) -> Result<Live, FleetError> {
+        let instance = &wanted.instance;
+        Ok(Live {
+            users: customers(cx, wanted)?,
+            memory: spec::memory(instance),
+            max_clients: spec::max_clients(instance),
+            settings: parameters::live_settings(&wanted.params, engine),
+        })
+    }
 }
 
 /// Gives a node that can't listen where it should another place.
