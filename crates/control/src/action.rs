@@ -269,14 +269,14 @@ pub(crate) fn find(reader: &mut dyn Reader, account: i64, id: &str) -> Answer<In
 /// The account's instance of this id, for a change: free, and in one of the statuses given. `code` is what the action
 /// answers in another status.
 pub(crate) fn changeable(
-    tx: &mut dyn Tx,
+    reader: &mut dyn Reader,
     account: i64,
     id: &str,
     statuses: &[InstanceStatus],
     code: model::Code,
 ) -> Answer<Instance> {
-    let instance = find(tx.reader(), account, id)?;
-    if ledger::holder(tx.reader(), &instance.id)?.is_some() {
+    let instance = find(reader, account, id)?;
+    if ledger::holder(reader, &instance.id)?.is_some() {
         return Err(instance_locked(&instance.id));
     }
     if !statuses.contains(&instance.status) {

@@ -70,12 +70,12 @@ pub(crate) fn wrong_status(code: model::Code, id: &InstanceId, status: i64) -> F
     ApiError::new(
         code,
         format!(
-            "The instance `{id}` has status {status}, in which this can't be done. Running is 2, isolated -2 or -3: \
-             isolate it first (DestroyPostpaidInstance, DestroyPrepaidInstance), or start it up (StartupInstance)."
+            "The instance `{id}` has status {status}, in which this can't be done. 2 is running; 0 and 1 pass \
+             by themselves (DescribeTaskList); -2 and -3 are isolated, until StartupInstance."
         ),
         format!(
-            "实例 `{id}` 当前状态为 {status}，不支持该操作。运行中为2，已隔离为-2或-3；请先隔离（DestroyPostpaidInstance、\
-             DestroyPrepaidInstance）或恢复（StartupInstance）。"
+            "实例 `{id}` 当前状态为 {status}，不支持该操作。运行中为2；0和1会自行结束（DescribeTaskList）；\
+             -2和-3为已隔离，可通过 StartupInstance 恢复。"
         ),
     )
     .into()
@@ -118,11 +118,11 @@ pub(crate) fn not_installed(type_id: model::TypeId) -> Fault {
 }
 
 /// A node that must tell something does not.
-pub(crate) fn no_answer(id: &InstanceId, why: &str) -> Fault {
+pub(crate) fn no_answer(id: &InstanceId) -> Fault {
     ApiError::new(
         code::ResourceUnavailableInstanceStatusError,
-        format!("The primary of the instance `{id}` can't be asked now: {why}. Try again in a while."),
-        format!("暂时无法查询实例 `{id}` 的主节点：{why}，请稍后重试。"),
+        format!("The primary of the instance `{id}` gives no answer now. Try again in a while."),
+        format!("实例 `{id}` 的主节点暂时无应答，请稍后重试。"),
     )
     .into()
 }

@@ -57,7 +57,7 @@ pub fn insert_deal(tx: &mut dyn Tx, deal: &Deal, tasks: i64) -> Result<()> {
 }
 
 /// Notes that one of a deal's tasks has ended. The deal is delivered with the last of them, unless one failed; or when the
-/// one that failed was tried again and has ended well.
+/// one that failed went on and has ended well.
 pub fn settle_deal(tx: &mut dyn Tx, name: &str, delivered: bool, now: Millis) -> Result<()> {
     let again = if delivered { DealStatus::Delivered } else { DealStatus::Failed };
     let sql = "update deal set status = $2, ended_at = $3 where name = $1 and open_tasks = 0";
@@ -73,6 +73,13 @@ pub fn settle_deal(tx: &mut dyn Tx, name: &str, delivered: bool, now: Millis) ->
         "update deal set status = $2 where name = $1 and open_tasks = 0 and status = $3",
         args![name, DealStatus::Delivered.number(), DealStatus::Delivering.number()],
     )?;
+    Ok(())
+}
+
+/// Notes that a deal is being delivered, where it had failed and is tried again.
+pub fn deliver_again(tx: &mut dyn Tx, name: &str) -> Result<()> {
+    let sql = "update deal set status = $2, ended_at = null, open_tasks = 1 where name = $1 and open_tasks = 0";
+    tx.exec(sql, args![name, DealStatus::Delivering.number()])?;
     Ok(())
 }
 

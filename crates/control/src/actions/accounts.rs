@@ -25,7 +25,7 @@ const LONGEST_REMARK: usize = 256;
 /// An instance whose accounts can be changed: running, free, and of a type that has accounts.
 fn changeable_accounts(tx: &mut dyn Tx, account: i64, id: &str) -> Answer<Instance> {
     let code = code::ResourceUnavailableInstanceStatusError;
-    let instance = changeable(tx, account, id, &[InstanceStatus::Idle], code)?;
+    let instance = changeable(tx.reader(), account, id, &[InstanceStatus::Idle], code)?;
     if instance.type_id.version().major < 4 {
         let (id, version) = (&instance.id, instance.type_id.version());
         return Err(unsupported(

@@ -18,7 +18,7 @@ use crate::fleet::Newcomer;
 /// An instance whose nodes can be changed: running, free, and with no change of its nodes that waits for its window.
 fn changeable_shape(tx: &mut dyn Tx, account: i64, id: &str) -> Answer<Instance> {
     let code = code::ResourceUnavailableInstanceStatusError;
-    let instance = changeable(tx, account, id, &[InstanceStatus::Idle], code)?;
+    let instance = changeable(tx.reader(), account, id, &[InstanceStatus::Idle], code)?;
     refuse_while_pending(tx, &instance)?;
     Ok(instance)
 }

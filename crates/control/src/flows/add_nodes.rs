@@ -1,7 +1,7 @@
 //! Adds replicas to an instance (029): they start, follow the primary until they have everything, then they are members.
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
-use ledger::{count_members, join_node, set_busy_if_idle, set_shows_node_set, settle_deal, write};
+use ledger::{count_members, deliver_again, join_node, set_busy_if_idle, set_shows_node_set, settle_deal, write};
 use model::{InstanceId, Millis};
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +33,9 @@ impl Flow for AddNodes {
     ];
 
     fn begin(&self) -> Outcome<FlowCx> {
-        let (id, shows) = (self.instance.clone(), self.shows_node_set);
+        let (id, shows, deal) = (self.instance.clone(), self.shows_node_set, self.deal.clone());
         Some(write(move |tx| {
+            deliver_again(tx, &deal)?;
             set_busy_if_idle(tx, &id)?;
             set_shows_node_set(tx, &id, shows)
         }))
@@ -56,7 +57,8 @@ async fn place_nodes(cx: &FlowCx, flow: &mut AddNodes) -> StepResult<FlowCx> {
     Ok(None)
 }
 
-async fn forget_nodes(_: &FlowCx, flow: &mut AddNodes) -> StepResult<FlowCx> {
+async fn forget_nodes(cx: &FlowCx, flow: &mut AddNodes) -> StepResult<FlowCx> {
+    show_busy(cx, flow.busy_until).await?;
     Ok(Some(fleet::forgotten(Newcomer::ids(&flow.newcomers))))
 }
 

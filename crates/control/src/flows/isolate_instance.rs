@@ -2,7 +2,7 @@
 //! Until the end it can be taken back whole.
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
-use ledger::{Instance, cancel_task, pending, set_closed, set_open, set_running, set_status, write};
+use ledger::{Instance, cancel_task, deliver_again, pending, set_closed, set_open, set_running, set_status, write};
 use model::{ApiError, BillingMode, InstanceId, InstanceStatus, Millis, TaskId, code};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -61,8 +61,9 @@ impl Flow for IsolateInstance {
         steps![close_address undo open_address, stop_nodes undo start_nodes within 120];
 
     fn begin(&self) -> Outcome<FlowCx> {
-        let id = self.instance.clone();
+        let (id, deal) = (self.instance.clone(), self.deal.clone());
         Some(write(move |tx| {
+            deal.iter().try_for_each(|deal| deliver_again(tx, deal))?;
             // A change that waits for its window would have nothing to change any more.
             if let Some(waiting) = pending(tx.reader(), &id)? {
                 cancel_task(tx, waiting.task)?;

@@ -2,7 +2,7 @@
 //! place first.
 
 use flow::{End, Flow, Outcome, Step, StepError, StepResult, steps};
-use ledger::{count_members, set_busy_if_idle, set_node_joining, set_node_running, settle_deal, write};
+use ledger::{count_members, deliver_again, set_busy_if_idle, set_node_joining, set_node_running, settle_deal, write};
 use model::{InstanceId, Millis, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +34,9 @@ impl Flow for RemoveNodes {
 
     /// Those that leave are no members any more, so that none of them is promoted meanwhile.
     fn begin(&self) -> Outcome<FlowCx> {
-        let (id, leaving) = (self.instance.clone(), self.leaving.clone());
+        let (id, leaving, deal) = (self.instance.clone(), self.leaving.clone(), self.deal.clone());
         Some(write(move |tx| {
+            deliver_again(tx, &deal)?;
             set_busy_if_idle(tx, &id)?;
             leaving.iter().try_for_each(|node| set_node_joining(tx, node))
         }))
@@ -72,7 +73,7 @@ async fn hand_over(cx: &FlowCx, flow: &mut RemoveNodes) -> StepResult<FlowCx> {
 async fn hand_back(cx: &FlowCx, flow: &mut RemoveNodes) -> StepResult<FlowCx> {
     fleet::hand_over(cx, &flow.instance, &flow.previous).await?;
     fleet::attach_replicas(cx, &flow.instance).await?;
-    Ok(None)
+    show_busy(cx, flow.busy_until).await
 }
 
 /// From here on they are gone.

@@ -4,8 +4,8 @@
 
 use flow::{End, Flow, Outcome, Step, StepError, StepResult, steps};
 use ledger::{
-    Tx, count_members, end_events, join_node, set_busy_if_idle, set_engine, set_node_joining, set_node_running,
-    set_shows_node_set, settle_deal, swap_numbers, write,
+    Tx, count_members, deliver_again, end_events, join_node, set_busy_if_idle, set_engine, set_node_joining,
+    set_node_running, set_shows_node_set, settle_deal, swap_numbers, write,
 };
 use model::{EngineVersion, InstanceId, Millis, NodeId, NodeRole, TypeId};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub(crate) struct ReplaceNodes {
     pub(crate) shows_node_set: bool,
     /// Set where the cut-over waits for the window: the kind of event that announces it.
     pub(crate) waits: Option<String>,
+    /// Who is to be the primary in the end; `None` where that is all the same.
+    #[serde(default)]
+    pub(crate) leads: Option<NodeId>,
     #[serde(default)]
     pub(crate) deal: Option<String>,
     pub(crate) busy_until: Millis,
@@ -56,8 +59,11 @@ impl Flow for ReplaceNodes {
     ];
 
     fn begin(&self) -> Outcome<FlowCx> {
-        let id = self.instance.clone();
-        Some(write(move |tx| set_busy_if_idle(tx, &id)))
+        let (id, deal) = (self.instance.clone(), self.deal.clone());
+        Some(write(move |tx| {
+            deal.iter().try_for_each(|deal| deliver_again(tx, deal))?;
+            set_busy_if_idle(tx, &id)
+        }))
     }
 
     fn settle(&self, end: &End, now: Millis) -> Outcome<FlowCx> {
@@ -77,7 +83,8 @@ pub(super) async fn place_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepRes
     Ok(None)
 }
 
-pub(super) async fn forget_nodes(_: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+pub(super) async fn forget_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+    show_busy(cx, flow.busy_until).await?;
     Ok(Some(fleet::forgotten(Newcomer::ids(&flow.newcomers))))
 }
 
@@ -98,6 +105,9 @@ pub(super) async fn sync_nodes(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResu
 }
 
 async fn let_go(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
+    if flow.waits.is_some() {
+        show_busy(cx, flow.busy_until).await?;
+    }
     Ok(flow.waits.as_deref().map(|kind| window::let_go(cx, &flow.instance, kind)))
 }
 
@@ -112,6 +122,10 @@ async fn await_window(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx
 /// Who takes the writes, and who is a member, changes in one step: from here on the old nodes are gone.
 pub(super) async fn hand_over(cx: &FlowCx, flow: &mut ReplaceNodes) -> StepResult<FlowCx> {
     lead_by_newcomer(cx, flow).await?;
+    if let Some(leads) = &flow.leads {
+        // Roles may have changed since the zones were asked for.
+        fleet::hand_over(cx, &flow.instance, leads).await?;
+    }
     let places = flow.places();
     Ok(Some(write(move |tx| places.take(tx).map(drop))))
 }

@@ -37,6 +37,7 @@ pub(super) fn newcomers(cx: &FlowCx, tx: &mut dyn Tx, instance: &Instance, now: 
         version: instance.version,
         shows_node_set: instance.shows_node_set,
         waits: None,
+        leads: None,
         deal: None,
         busy_until: now,
     })

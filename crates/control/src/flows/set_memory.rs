@@ -1,7 +1,7 @@
 //! Changes how much memory an instance has (028): the limit of every node, at once, with no connection touched.
 
 use flow::{Flow, Outcome, Step, StepError, StepResult, steps};
-use ledger::{set_busy_if_idle, set_memory, settle_deal, write};
+use ledger::{deliver_again, set_busy_if_idle, set_memory, settle_deal, write};
 use model::{InstanceId, Millis};
 use serde::{Deserialize, Serialize};
 
@@ -34,14 +34,15 @@ impl Flow for SetMemory {
     type Cx = FlowCx;
     const NAME: &'static str = "set-memory";
     const STEPS: &'static [Step<FlowCx, Self>] = steps![
-        check_used within 30 "the primary to tell how much it uses",
+        check_used undo show within 30 "the primary to tell how much it uses",
         apply_memory undo apply_memory within 60 "its nodes to take the new limit",
         show within 60 "clients to have seen the instance busy",
     ];
 
     fn begin(&self) -> Outcome<FlowCx> {
-        let (id, wanted) = (self.instance.clone(), self.wanted_mb);
+        let (id, wanted, deal) = (self.instance.clone(), self.wanted_mb, self.deal.clone());
         Some(write(move |tx| {
+            deliver_again(tx, &deal)?;
             set_busy_if_idle(tx, &id)?;
             set_memory(tx, &id, wanted)
         }))

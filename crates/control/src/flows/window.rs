@@ -2,7 +2,7 @@
 
 use flow::{StepError, StepResult};
 use ledger::{NewEvent, Write, insert_event, pending, set_status, write};
-use model::{InstanceId, InstanceStatus};
+use model::{InstanceId, InstanceStatus, Millis};
 
 use crate::cx::FlowCx;
 use crate::fleet::FleetError;
@@ -21,17 +21,26 @@ pub(crate) fn let_go(cx: &FlowCx, id: &InstanceId, kind: &str) -> Write {
             return Ok(());
         }
         let (start, end) = when::next_window(instance.window, now, offset);
-        let effect = "The instance moves to other nodes: its connections are reset once, and writes are held for less \
-                      than a second.";
         let latest_at = Some(end + LATEST_AFTER);
         let event = insert_event(
             tx,
             &instance,
-            NewEvent { kind: &kind, grade: "Middle", effect, time: (start, end), latest_at },
+            NewEvent { kind: &kind, grade: "Middle", effect: effect_of(&kind), time: (start, end), latest_at },
         )?;
         ledger::let_go(tx, &id, start.max(now), event)?;
         set_status(tx, &id, InstanceStatus::Idle)
     })
+}
+
+/// The event of a gateway that is renewed.
+pub(crate) const GATEWAY_UPGRADE: &str = "GatewayUpgrade";
+
+fn effect_of(kind: &str) -> &'static str {
+    if kind == GATEWAY_UPGRADE {
+        "The gateway is started anew: the connections of all instances are reset once."
+    } else {
+        "The instance moves to other nodes: its connections are reset once, and writes are held for less than a second."
+    }
 }
 
 /// How long after its first window a change may be put off.
@@ -53,6 +62,10 @@ pub(crate) async fn await_window(cx: &FlowCx, id: &InstanceId) -> StepResult<Flo
         let message = "the instance was isolated while the change waited for its window".into();
         return Err(StepError::Fail { code: "ResourceUnavailable.InstanceIsolated".into(), message });
     }
+    if let Some(due_at) = miss(cx, id).await? {
+        let from = when::write(due_at, cx.settings.utc_offset_seconds);
+        return Err(StepError::Park { until: due_at, why: format!("the maintenance window, from {from}") });
+    }
     let taken = cx.ledger.write(move |tx| -> ledger::Result<bool> {
         let taken = ledger::take_again(tx, &instance)?;
         if taken {
@@ -65,6 +78,35 @@ pub(crate) async fn await_window(cx: &FlowCx, id: &InstanceId) -> StepResult<Flo
         return Ok(None);
     }
     Err(StepError::Park { until: now + WHILE_ANOTHER, why: "another task to let the instance go".into() })
+}
+
+const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// Where the time for the change is over, since the service did not run or another task had the instance: puts it off by
+/// whole days, and answers to when. Nobody is disturbed outside that time.
+async fn miss(cx: &FlowCx, id: &InstanceId) -> Result<Option<Millis>, StepError> {
+    let (now, id) = (cx.clock.now(), id.clone());
+    let missed = cx.ledger.write(move |tx| -> ledger::Result<Result<Option<Millis>, StepError>> {
+        let (Some(waiting), Some(instance)) = (pending(tx.reader(), &id)?, ledger::instance(tx.reader(), &id)?) else {
+            return Ok(Ok(None));
+        };
+        let Some(event) = ledger::event(tx.reader(), instance.account, waiting.event)? else { return Ok(Ok(None)) };
+        let (mut start, mut end) = (event.start_at, event.end_at);
+        while end <= now {
+            (start, end) = (start + DAY, end + DAY);
+        }
+        if end == event.end_at {
+            return Ok(Ok(None));
+        }
+        if start > event.latest_at + DAY {
+            let message = "the change was put off for as long as it can be".into();
+            return Ok(Err(StepError::Fail { code: "FailedOperation.SystemError".into(), message }));
+        }
+        ledger::move_event(tx, event.id, start, end)?;
+        ledger::set_due(tx, &id, start)?;
+        Ok(Ok((start > now).then_some(start)))
+    });
+    missed.await.map_err(FleetError::Ledger)?
 }
 
 /// Takes the instance again where the change is given up while it waits.

@@ -138,7 +138,7 @@ fn change(tx: &mut dyn Tx, caller: &Caller, id: &str, name: &str, changes: &Chan
 
 fn change_root(tx: &mut dyn Tx, caller: &Caller, id: &str, changes: &Changes, now: Millis) -> Answer<TaskId> {
     let code = code::ResourceUnavailableInstanceStatusError;
-    let instance = changeable(tx, caller.account, id, &[model::InstanceStatus::Idle], code)?;
+    let instance = changeable(tx.reader(), caller.account, id, &[model::InstanceStatus::Idle], code)?;
     if changes.privilege.is_some() {
         return Err(unsupported(
             "The account root always reads and writes; leave out Privilege.".into(),

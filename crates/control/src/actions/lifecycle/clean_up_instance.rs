@@ -46,7 +46,7 @@ impl Action for CleanUpInstance {
         let (caller, now) = (call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusAbnormal;
-            let instance = changeable(tx, caller.account, &request.instance_id, ISOLATED, code)?;
+            let instance = changeable(tx.reader(), caller.account, &request.instance_id, ISOLATED, code)?;
             Ok(Response { task_id: submit(tx, &caller, &instance, now)?.0 })
         })
         .await

@@ -50,7 +50,8 @@ impl Action for ClearInstance {
         let password = request.password.filter(|text| !text.is_empty()).map(Secret::new);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusAbnormal;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             if !instance.no_auth {
                 let given = password.as_ref().ok_or_else(|| text::empty_password("Password"))?;
                 if !is_password(&cx, &instance, given)? {

@@ -37,7 +37,8 @@ impl Action for DestroyPostpaidInstance {
         let (cx, caller, now) = (call.cx.clone(), call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             if instance.billing != BillingMode::Postpaid {
                 return Err(ApiError::new(
                     code::InvalidParameterValueUnSupportedType,

@@ -42,7 +42,7 @@ impl Action for DestroyPrepaidInstance {
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
             let statuses = [&[InstanceStatus::Idle], ISOLATED].concat();
-            let instance = changeable(tx, caller.account, &request.instance_id, &statuses, code)?;
+            let instance = changeable(tx.reader(), caller.account, &request.instance_id, &statuses, code)?;
             if ISOLATED.contains(&instance.status) {
                 let code = code::ResourceUnavailableInstanceIsolated;
                 return Err(wrong_status(code, &instance.id, instance.status.number()));

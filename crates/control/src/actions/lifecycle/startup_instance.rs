@@ -42,7 +42,7 @@ impl Action for StartupInstance {
         let (caller, now) = (call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusAbnormal;
-            let instance = changeable(tx, caller.account, &request.instance_id, ISOLATED, code)?;
+            let instance = changeable(tx.reader(), caller.account, &request.instance_id, ISOLATED, code)?;
             if instance.offline_at.is_some_and(|offline_at| offline_at <= now) {
                 return Err(wrong_status(code, &instance.id, instance.status.number()));
             }

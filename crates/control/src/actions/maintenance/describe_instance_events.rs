@@ -61,9 +61,9 @@ pub(crate) struct RedisInstanceEvent {
     grade: String,
     /// The day on which it happens.
     execution_date: String,
-    /// The time of that day from which on it may begin, as 03:00:00.
+    /// The time of that day from which on it may begin, as 03:00.
     start_time: String,
-    /// The end of that time, as 04:00:00; on the next day where it is earlier than StartTime.
+    /// The end of that time, as 04:00; on the next day where it is earlier than StartTime.
     end_time: String,
     /// The last day to which it can be put off.
     latest_execution_date: String,

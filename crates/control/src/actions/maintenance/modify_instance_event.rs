@@ -161,8 +161,8 @@ fn place(time: &Time, event: &Event, zone: i32, now: Millis) -> Answer<(Millis, 
     if start_at < now {
         return Err(bad_value("StartTime", "it is in the past", "早于当前时间"));
     }
-    if start_at > event.latest_at {
-        let latest = when::write(event.latest_at, zone);
+    if when::midnight(start_at, zone) > when::midnight(event.latest_at, zone) {
+        let latest = when::write_date(event.latest_at, zone);
         let (en, zh) = (format!("the event can be put off to {latest} at the most"), format!("最晚可推迟至 {latest}"));
         return Err(bad_value("ExecutionDate", &en, &zh));
     }

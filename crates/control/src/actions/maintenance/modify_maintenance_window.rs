@@ -1,11 +1,11 @@
 //! Changes when an instance may be disturbed. What waits for the window that it has must be over before.
 
-use model::{ApiError, code};
+use model::{ApiError, InstanceStatus, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Resource};
-use crate::action::{Action, Call, find};
+use crate::action::{Action, Call, changeable, find};
 use crate::errors::{Answer, bad_value};
 use crate::when;
 
@@ -62,6 +62,8 @@ impl Action for ModifyMaintenanceWindow {
                 )
                 .into());
             }
+            let code = code::ResourceUnavailableInstanceStatusError;
+            let instance = changeable(tx.reader(), account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             ledger::set_window(tx, &instance.id, window)?;
             Ok(Response { status: "success" })
         })

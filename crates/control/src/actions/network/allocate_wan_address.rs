@@ -43,7 +43,8 @@ impl Action for AllocateWanAddress {
         let (cx, caller, now) = (call.cx.clone(), call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             if let Some(vip) = wan_address(tx.reader(), &instance.id)? {
                 return Err(ApiError::new(
                     code::FailedOperationUnSupportError,

@@ -66,7 +66,8 @@ impl Action for ModifyConnectionConfig {
         let (caller, now) = (call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             let previous = (instance.client_limit, instance.bandwidth_mbit);
             let wanted = (
                 clients.or(previous.0),

@@ -73,7 +73,8 @@ impl Action for ModifyNetworkConfig {
         let (cx, caller, now) = (call.cx.clone(), call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             let keep_for = read_recycle(request.recycle)?;
             let (kind, wanted) = read_place(&cx, tx, &instance, &request)?;
             let previous = Place { vip: instance.vip, vpc: instance.vpc.clone(), subnet: instance.subnet.clone() };

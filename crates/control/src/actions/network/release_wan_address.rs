@@ -40,7 +40,8 @@ impl Action for ReleaseWanAddress {
         let (caller, now) = (call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             let Some(vip) = wan_address(tx.reader(), &instance.id)? else {
                 return Err(ApiError::new(
                     code::FailedOperationUnSupportError,

@@ -54,7 +54,7 @@ impl Action for SwitchInstanceVip {
         let (caller, now) = (call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusAbnormal;
-            let mut find = |id: &str| changeable(tx, caller.account, id, &[InstanceStatus::Idle], code);
+            let mut find = |id: &str| changeable(tx.reader(), caller.account, id, &[InstanceStatus::Idle], code);
             let (one, other) = (find(&request.src_instance_id)?, find(&request.dst_instance_id)?);
             if one.id == other.id {
                 let (en, zh) = ("it must be another instance than SrcInstanceId", "须与 SrcInstanceId 不同");

@@ -8,6 +8,7 @@ use crate::access::{Access, Resource};
 use crate::action::{Action, Call};
 use crate::actions::lifecycle::clean_up_instance::ISOLATED;
 use crate::actions::lifecycle::create_request::{check_shards, read_memory, read_replicas};
+use crate::actions::shape::upgrade_instance::check_one_dimension;
 use crate::errors::{Answer, bad_value_as, wrong_status};
 use crate::prices::Size;
 use crate::when;
@@ -57,6 +58,11 @@ impl Action for InquiryPriceUpgradeInstance {
             return Err(bad_value_as(code::InvalidParameterValueReduceCapacityNotAllowed, "MemSize", &en, &zh));
         }
         let wanted = Size { memory_mb, replicas: replicas.unwrap_or(now.replicas), ..now };
+        check_one_dimension((memory_mb - now.memory_mb, wanted.replicas - now.replicas))?;
+        if wanted.replicas < now.replicas.min(1) {
+            let (en, zh) = ("the last replica can't be removed; it must be 1 to 5", "不能删除最后一个副本，须为1至5");
+            return Err(bad_value_as(code::InvalidParameterValueSpecNotExist, "RedisReplicasNum", en, zh));
+        }
         let (prices, offset) = (&call.cx.settings.prices, call.cx.settings.utc_offset_seconds);
         let price = match instance.billing {
             BillingMode::Postpaid => prices.hour(&wanted),

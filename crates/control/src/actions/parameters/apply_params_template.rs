@@ -57,7 +57,7 @@ impl Action for ApplyParamsTemplate {
             let mut task_ids = Vec::with_capacity(ids.len());
             for id in &ids {
                 let code = code::ResourceUnavailableInstanceStateError;
-                let instance = changeable(tx, caller.account, id, &[InstanceStatus::Idle], code)?;
+                let instance = changeable(tx.reader(), caller.account, id, &[InstanceStatus::Idle], code)?;
                 templates::check_type(&template, instance.type_id)?;
                 let (task, _) = set_params::submit(&cx, tx, &caller, &instance, &values, &template.id, now)?;
                 task_ids.push(task.0);

@@ -154,16 +154,19 @@ impl Action for DescribeInstanceParams {
                 ledger::changing_params(reader, &instance.id)?,
             ))
         })?;
-        let primary = fleet::primary_of(&nodes).ok_or_else(|| no_answer(&instance.id, "there is none"))?;
+        let primary = fleet::primary_of(&nodes).ok_or_else(|| no_answer(&instance.id))?;
         let version = primary.observed_version.unwrap_or(instance.version);
         let engine = Engine { kind: primary.type_id.engine(), version };
         let peer = spec::peer(&call.cx.sealer, &instance, primary)?;
         let names = parameters::setting_names(engine);
         let said = tokio::select! {
             said = call.cx.nodes.settings(&peer, &names) => {
-                said.map_err(|error| no_answer(&instance.id, &error.to_string()))?
+                said.map_err(|error| {
+                    tracing::info!(instance = %instance.id, %error, "a primary can't be asked how it is set");
+                    no_answer(&instance.id)
+                })?
             }
-            () = call.cx.clock.sleep(ASKED_FOR) => return Err(no_answer(&instance.id, "it gives no answer")),
+            () = call.cx.clock.sleep(ASKED_FOR) => return Err(no_answer(&instance.id)),
         };
         let mut response = Response::default();
         for parameter in parameters::of_type(instance.type_id) {

@@ -43,7 +43,8 @@ impl Action for ModifyInstanceParams {
         let (cx, caller, now) = (call.cx.clone(), call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStateError;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             if request.instance_params.is_empty() {
                 return Err(empty_list("InstanceParams"));
             }

@@ -53,7 +53,7 @@ pub(super) async fn change(call: &Call, id: String, old: String, new: String) ->
     let (cx, caller, now) = (call.cx.clone(), call.caller.clone(), call.now);
     call.write(move |tx| {
         let code = code::ResourceUnavailableInstanceStatusAbnormal;
-        let instance = changeable(tx, caller.account, &id, &[InstanceStatus::Idle], code)?;
+        let instance = changeable(tx.reader(), caller.account, &id, &[InstanceStatus::Idle], code)?;
         if !is_password(&cx, &instance, &old)? {
             return Err(text::wrong_password("OldPassword"));
         }

@@ -57,7 +57,8 @@ impl Action for ResetPassword {
         let (caller, now) = (call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusAbnormal;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             if let Some(password) = &password {
                 check_policy(tx.reader(), &instance.id, "Password", password)?;
             }

@@ -60,7 +60,8 @@ impl Action for RotatePassword {
         let (cx, caller, now) = (call.cx.clone(), call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusAbnormal;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             check_not_rotating(tx.reader(), &instance.id)?;
             let Some(previous) = instance.password.as_ref().filter(|_| !instance.no_auth) else {
                 return Err(ApiError::new(

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
 use futures_util::future::try_join;
-use ledger::{Instance, Node, set_busy_if_idle, write};
-use model::{ApiError, InstanceId, InstanceStatus, Millis, NodeId, NodeRole, code};
+use ledger::{Instance, Node, Reader, set_busy_if_idle, write};
+use model::{ApiError, InstanceId, InstanceStatus, Millis, NodeId, NodeRole, Text, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,13 +53,18 @@ impl Action for ChangeReplicaToMaster {
     async fn call(call: &Call, request: Request) -> Answer<Response> {
         let (cx, caller, now) = (call.cx.clone(), call.caller.clone(), call.now);
         let emergency = request.emergency == Some(true);
-        let before = call.instance(&request.instance_id)?;
+        let account = call.caller.account;
+        let check = |reader: &mut dyn Reader| {
+            Ok(changeable(reader, account, &request.instance_id, &[InstanceStatus::Idle], STATUS))
+        };
+        let before = call.read(check)??;
         let nodes = call.read(|reader| ledger::nodes_of(reader, &before.id))?;
         let to = choose(&before, &nodes, request.group_id)?;
         let trouble = if emergency { None } else { tell_lag(&cx, &before, &nodes, to).await };
         let to = to.id.clone();
         call.write(move |tx| {
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], STATUS)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], STATUS)?;
             if let Some(why) = &trouble {
                 return Err(not_now(&instance.id, why));
             }
@@ -79,7 +84,7 @@ fn choose<'a>(instance: &Instance, nodes: &'a [Node], group: Option<i64>) -> Ans
         let mut replicas = members.filter(|node| node.role == NodeRole::Replica);
         return match (replicas.next(), replicas.next()) {
             (Some(replica), None) => Ok(replica),
-            (None, _) => Err(not_now(&instance.id, "it has no replica")),
+            (None, _) => Err(no_replica(&instance.id)),
             _ => Err(missing("GroupId")),
         };
     };
@@ -93,7 +98,7 @@ fn choose<'a>(instance: &Instance, nodes: &'a [Node], group: Option<i64>) -> Ans
 }
 
 /// Why the replica can't take over now without loss; `None` where it can.
-async fn tell_lag(cx: &FlowCx, instance: &Instance, nodes: &[Node], to: &Node) -> Option<String> {
+async fn tell_lag(cx: &FlowCx, instance: &Instance, nodes: &[Node], to: &Node) -> Option<Text> {
     let from = fleet::primary_of(nodes)?;
     if from.id == to.id {
         return None;
@@ -105,22 +110,48 @@ async fn tell_lag(cx: &FlowCx, instance: &Instance, nodes: &[Node], to: &Node) -
     let (primary, replica) = tokio::select! {
         asked = asked => match asked {
             Ok(seen) => seen,
-            Err(error) => return Some(error.to_string()),
+            Err(error) => {
+                tracing::info!(instance = %instance.id, %error, "nodes can't be asked how far they are");
+                return Some(no_answer());
+            }
         },
-        () = cx.clock.sleep(ASKED_FOR) => return Some("one of both nodes gives no answer".into()),
+        () = cx.clock.sleep(ASKED_FOR) => return Some(no_answer()),
     };
     let behind = primary.offset.saturating_sub(replica.applied);
     if !replica.is_synced || replica.upstream != Some(from.addr) {
-        return Some("the replica is not connected to the primary, or does not have all the data yet".into());
+        return Some(Text::new(
+            "the replica is not connected to the primary, or does not have all the data yet",
+            "副本未连接主节点或尚未同步全部数据",
+        ));
     }
-    (behind > fleet::NEAR).then(|| format!("the replica is {behind} bytes behind, {} are allowed", fleet::NEAR))
+    let near = fleet::NEAR;
+    (behind > near).then(|| {
+        Text::new(
+            format!("the replica is {behind} bytes behind, {near} are allowed"),
+            format!("副本落后 {behind} 字节，最多允许 {near} 字节"),
+        )
+    })
 }
 
-fn not_now(id: &InstanceId, why: &str) -> Fault {
+fn no_answer() -> Text {
+    Text::new("one of both nodes gives no answer", "主节点或副本无应答")
+}
+
+fn no_replica(id: &InstanceId) -> Fault {
     ApiError::new(
         STATUS,
-        format!("No replica of the instance `{id}` can take over now: {why}. Try again later, or set Emergency."),
-        format!("实例 `{id}` 的副本当前无法提升为主节点：{why}。请稍后重试，或设置 Emergency。"),
+        format!("The instance `{id}` has no replica. Add one first (UpgradeInstance)."),
+        format!("实例 `{id}` 没有副本，请先通过 UpgradeInstance 增加副本。"),
+    )
+    .into()
+}
+
+fn not_now(id: &InstanceId, why: &Text) -> Fault {
+    let Text { en, zh } = why;
+    ApiError::new(
+        STATUS,
+        format!("The replica of the instance `{id}` can't take over now: {en}. Try again later, or set Emergency."),
+        format!("实例 `{id}` 的副本当前无法提升为主节点：{zh}。请稍后重试，或设置 Emergency。"),
     )
     .into()
 }

@@ -25,7 +25,7 @@ pub(crate) struct Request {
     instance_id: String,
     /// Its password; not needed where one gets in without.
     password: Option<String>,
-    /// Shards whose primaries are killed; the standard architecture has one, 0.
+    /// Shards whose primaries are killed; the standard architecture has one, counted from 0 or from 1.
     shard_ids: Option<Vec<i64>>,
 }
 
@@ -50,9 +50,13 @@ impl Action for KillMasterGroup {
         let password = request.password.filter(|text| !text.is_empty()).map(Secret::new);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             if request.shard_ids.iter().flatten().any(|shard| !(0..=1).contains(shard)) {
-                let (en, zh) = ("the standard architecture has one shard, 0", "标准架构仅有一个分片，编号为0");
+                let (en, zh) = (
+                    "the standard architecture has one shard; leave it out, or give it as 0 or 1",
+                    "标准架构仅有一个分片，请不填或填0或1",
+                );
                 return Err(bad_value("ShardIds", en, zh));
             }
             if !instance.no_auth {

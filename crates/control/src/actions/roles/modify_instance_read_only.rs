@@ -42,7 +42,8 @@ impl Action for ModifyInstanceReadOnly {
         let (caller, now) = (call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
-            let instance = changeable(tx, caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            let instance =
+                changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
             let wanted = match request.input_mode.as_str() {
                 "0" => false,
                 "1" => true,

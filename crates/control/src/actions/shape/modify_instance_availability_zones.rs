@@ -54,6 +54,9 @@ impl Action for ModifyInstanceAvailabilityZones {
             check_memory(&cx, tx, instance.memory_mb.saturating_mul(moves.len() as i64))?;
             let newcomers = moves.into_iter().map(|(node, zone)| newcomer(&cx, &instance, &nodes, zone, Some(node)));
             let newcomers: Vec<_> = newcomers.collect();
+            let primary = fleet::primary_of(&nodes).map(|node| node.id.clone());
+            let in_its_place = newcomers.iter().find(|newcomer| newcomer.replaces == primary);
+            let leads = in_its_place.map(|newcomer| newcomer.node.clone()).or(primary);
             let flow = ReplaceNodes {
                 instance: instance.id.clone(),
                 waits: (waits && !newcomers.is_empty()).then(|| "ZoneMigration".into()),
@@ -62,6 +65,7 @@ impl Action for ModifyInstanceAvailabilityZones {
                 type_id: instance.type_id,
                 version: newest_of(&instance, &[]),
                 shows_node_set: true,
+                leads,
                 deal: None,
                 busy_until: now + cx.settings.busy_for,
             };

@@ -46,7 +46,11 @@ impl Action for SwitchAccessNewInstance {
                 let code = code::ResourceUnavailableInstanceStatusError;
                 return Err(wrong_status(code, &instance.id, instance.status.number()));
             }
-            let Some(waiting) = pending(tx.reader(), &instance.id)? else {
+            let waiting = match pending(tx.reader(), &instance.id)? {
+                Some(waiting) if ledger::is_cancelled(tx.reader(), waiting.task)? => None,
+                waiting => waiting,
+            };
+            let Some(waiting) = waiting else {
                 return Err(ApiError::new(
                     code::ResourceUnavailableInstanceStatusAbnormal,
                     format!("No change of the instance `{}` waits for its maintenance window.", instance.id),
@@ -102,7 +106,10 @@ async fn await_cut_over(cx: &FlowCx, flow: &mut CutOver) -> StepResult<FlowCx> {
         let task = cx.ledger.read(|reader| ledger::task(reader, flow.task)).map_err(FleetError::Ledger)?;
         match task.map(|task| (task.result, task.code, task.message)) {
             Some((TaskResult::Done, ..)) => return Ok(None),
-            Some((TaskResult::Failed, code, message)) => return Err(StepError::Fail { code, message }),
+            Some((TaskResult::Failed, code, message)) => {
+                let message = format!("the task {} that had waited failed: {message}", flow.task);
+                return Err(StepError::Fail { code, message });
+            }
             Some(_) => cx.clock.sleep(LOOK_EVERY).await,
             None => {
                 let message = format!("the task {} is gone", flow.task);

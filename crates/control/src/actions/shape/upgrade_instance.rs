@@ -68,24 +68,26 @@ impl Action for UpgradeInstance {
         let before = call.instance(&request.instance_id)?;
         let waits = read_switch("SwitchOption", request.switch_option.unwrap_or(2) as i64, 1, 2)?;
         let shrinks = i64::try_from(request.mem_size).is_ok_and(|wanted| (1..before.memory_mb).contains(&wanted));
-        let used = if shrinks { used_memory(&cx, &before).await } else { Ok(0) };
-        let (request, used) = (Arc::new(request), Arc::new(used));
+        let used = if shrinks { used_memory(&cx, &before).await } else { Some(0) };
+        let request = Arc::new(request);
         call.write(move |tx| {
             let instance = changeable_shape(tx, caller.account, &request.instance_id)?;
-            let deal = change(&cx, tx, &caller, &instance, &request, &used, waits, now)?;
+            let deal = change(&cx, tx, &caller, &instance, &request, used, waits, now)?;
             Ok(Response { deal_id: deal.clone(), deal_name: deal })
         })
         .await
     }
 }
 
-async fn used_memory(cx: &FlowCx, instance: &Instance) -> Result<u64, String> {
-    let (instance, nodes) = fleet::load(&cx.ledger, &instance.id).map_err(|error| error.to_string())?;
-    let primary = fleet::primary_of(&nodes).ok_or("it has no primary")?;
-    let peer = spec::peer(&cx.sealer, &instance, primary).map_err(|error| error.to_string())?;
+/// How much the primary uses, in bytes; `None` where it can't be asked.
+async fn used_memory(cx: &FlowCx, instance: &Instance) -> Option<u64> {
+    let (instance, nodes) = fleet::load(&cx.ledger, &instance.id).ok()?;
+    let peer = spec::peer(&cx.sealer, &instance, fleet::primary_of(&nodes)?).ok()?;
     tokio::select! {
-        used = cx.nodes.used_memory(&peer) => used.map_err(|error| error.to_string()),
-        () = cx.clock.sleep(ASKED_FOR) => Err("it gave no answer".into()),
+        used = cx.nodes.used_memory(&peer) => {
+            used.inspect_err(|error| tracing::info!(%error, "a primary can't be asked what it uses")).ok()
+        }
+        () = cx.clock.sleep(ASKED_FOR) => None,
     }
 }
 
@@ -96,20 +98,26 @@ fn change(
     caller: &Caller,
     instance: &Instance,
     request: &Request,
-    used: &Result<u64, String>,
+    used: Option<u64>,
     waits: bool,
     now: Millis,
 ) -> Answer<String> {
     let nodes = ledger::members_of(tx.reader(), &instance.id)?;
     let memory_mb = read_memory(instance, request.mem_size, used)?;
     check_shards("RedisShardNum", request.redis_shard_num.map(|shards| i64::try_from(shards).unwrap_or(i64::MAX)))?;
-    let replicas = request.redis_replicas_num.map_or(instance.replicas, |count| i64::try_from(count).unwrap_or(-1));
+    let replicas =
+        request.redis_replicas_num.map_or(instance.replicas, |count| i64::try_from(count).unwrap_or(i64::MAX));
     let busy_until = now + cx.settings.busy_for;
     let price = deals::upgrade_price(cx, instance, &Size { memory_mb, replicas, ..Size::from(instance) }, now);
     let id = instance.id.clone();
-    match (memory_mb - instance.memory_mb, replicas - instance.replicas) {
-        (0, 0) => Err(bad_value("MemSize", "neither memory nor replicas differ from what they are", "规格未发生变化")),
+    let differences = (memory_mb - instance.memory_mb, replicas.saturating_sub(instance.replicas));
+    check_one_dimension(differences)?;
+    match differences {
         (grows, 0) => {
+            if !listed(request).is_empty() {
+                let (en, zh) = ("nodes are listed only where replicas come or go", "仅增删副本时可指定");
+                return Err(bad_value("NodeSet", en, zh));
+            }
             if grows > 0 {
                 check_memory(cx, tx, grows.saturating_mul(nodes.len() as i64))?;
             }
@@ -135,7 +143,7 @@ fn change(
             open_task(tx, caller, instance, "029", &flow, now)?;
             Ok(deal)
         }
-        (0, fewer) => {
+        (_, fewer) => {
             if replicas < 1 {
                 let (en, zh) =
                     ("the last replica can't be removed; it must be 1 to 5", "不能删除最后一个副本，须为1至5");
@@ -156,6 +164,14 @@ fn change(
             open_task(tx, caller, instance, "029", &flow, now)?;
             Ok(deal)
         }
+    }
+}
+
+/// Refuses what changes memory and replicas both, or neither. What is given is by how much each grows.
+pub(crate) fn check_one_dimension(differences: (i64, i64)) -> Answer<()> {
+    match differences {
+        (0, 0) => Err(bad_value("MemSize", "neither memory nor replicas differ from what they are", "规格未发生变化")),
+        (0, _) | (_, 0) => Ok(()),
         _ => Err(bad_value(
             "RedisReplicasNum",
             "memory and replicas can't be changed by one request; keep one of them as it is",
@@ -165,13 +181,13 @@ fn change(
 }
 
 /// The memory asked for, in MiB.
-fn read_memory(instance: &Instance, wanted: u64, used: &Result<u64, String>) -> Answer<i64> {
+fn read_memory(instance: &Instance, wanted: u64, used: Option<u64>) -> Answer<i64> {
     let wanted = create_request::read_memory("MemSize", wanted, code::InvalidParameterValueMemSizeNotInRange)?;
     if wanted >= instance.memory_mb {
         return Ok(wanted);
     }
-    let used = used.as_ref().map_err(|why| no_answer(&instance.id, why))?;
-    let least = least_mb(*used);
+    let used = used.ok_or_else(|| no_answer(&instance.id))?;
+    let least = least_mb(used);
     if wanted >= least {
         return Ok(wanted);
     }

@@ -72,6 +72,7 @@ impl Action for UpgradeInstanceVersion {
                 version: target.version(),
                 shows_node_set: instance.shows_node_set,
                 waits: waits.then(|| "VersionUpgrade".into()),
+                leads: None,
                 deal: Some(deal.clone()),
                 busy_until: now,
             };
@@ -84,7 +85,8 @@ impl Action for UpgradeInstanceVersion {
 
 fn read_target(text: &str, present: TypeId) -> Result<TypeId, Fault> {
     const PARAMETER: &str = "TargetInstanceType";
-    let Some(target) = text.parse().ok().and_then(TypeId::parse) else {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(target) = text.parse().ok().filter(|_| digits).and_then(TypeId::parse) else {
         let (en, zh) = (
             "there is no such type; DescribeProductInfo lists those there are",
             "类型不存在，可通过 DescribeProductInfo 查询",

@@ -61,6 +61,7 @@ impl Action for UpgradeProxyVersion {
                 )
                 .into());
             }
+            let waits = waits && present != GATEWAY_RELEASE;
             let flow = RenewGateway { instance: instance.id.clone(), waits };
             let task = open_task(tx, &caller, &instance, "061", &flow, now)?;
             Ok(Response { flow_id: task.0 })
@@ -98,7 +99,7 @@ impl Flow for RenewGateway {
 }
 
 async fn let_go(cx: &FlowCx, flow: &mut RenewGateway) -> StepResult<FlowCx> {
-    Ok(flow.waits.then(|| window::let_go(cx, &flow.instance, "GatewayUpgrade")))
+    Ok(flow.waits.then(|| window::let_go(cx, &flow.instance, window::GATEWAY_UPGRADE)))
 }
 
 async fn take_back(cx: &FlowCx, flow: &mut RenewGateway) -> StepResult<FlowCx> {

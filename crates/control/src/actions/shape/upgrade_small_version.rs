@@ -82,6 +82,7 @@ impl Action for UpgradeSmallVersion {
                 type_id: instance.type_id,
                 version,
                 shows_node_set: instance.shows_node_set,
+                leads: None,
                 deal: None,
                 busy_until: now,
             };

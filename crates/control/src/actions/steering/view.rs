@@ -187,10 +187,13 @@ fn expected_end(reader: &mut dyn Reader, task: &Task, flow: &TaskFlow) -> ledger
         took = ledger::durations(reader, (&task.kind, &flow.flow), None, MOST_TASKS)?;
     }
     took.sort_unstable();
-    let Some(median) = took.get(took.len() / 2).and_then(|median| u64::try_from(*median).ok()) else { return Ok(None) };
     let waiting = ledger::pending(reader, &task.instance)?.filter(|waiting| waiting.task == task.id);
+    let due_at = waiting.map(|waiting| waiting.due_at);
+    let Some(median) = took.get(took.len() / 2).and_then(|median| u64::try_from(*median).ok()) else {
+        return Ok(due_at);
+    };
     let end = began(reader, task, flow)? + Duration::from_millis(median);
-    Ok(Some(waiting.map_or(end, |waiting| waiting.due_at.max(end))))
+    Ok(Some(due_at.map_or(end, |due_at| due_at.max(end))))
 }
 
 /// When the present attempt began.

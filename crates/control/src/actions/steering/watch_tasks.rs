@@ -23,6 +23,7 @@ pub(crate) struct Request {
     /// Tasks of this instance.
     instance_id: Option<String>,
     /// These tasks. They are shown at the beginning even where they have ended.
+    #[schemars(extend("x-lenient" = true))]
     task_ids: Option<Vec<u64>>,
 }
 
