@@ -1,5 +1,7 @@
 //! What the actions that change a running instance refuse, and what becomes of roles when nodes die.
 
+use std::time::Duration;
+
 use flow::End;
 use flow::harness::NoProbe;
 use model::{EngineKind, EngineVersion, InstanceId, NodeRole};
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::site::{PASSWORD, Site};
 use crate::fleet;
+use crate::settings::Settings;
 
 const BUSY: &str = "ResourceUnavailable.InstanceLockedError";
 const STATUS: &str = "ResourceUnavailable.InstanceStatusError";
@@ -285,4 +288,38 @@ async fn a_newer_build_of_the_same_engine_is_shown_and_taken_by_all_nodes() {
     site.assert_settled("newer build");
     let (_, nodes) = fleet::load(&site.cx.ledger, &id).unwrap();
     assert!(nodes.iter().all(|node| node.observed_version == Some(newer.version)));
+}
+
+#[tokio::test]
+async fn a_primary_ends_in_the_zone_that_was_asked_for_it_whoever_led_meanwhile() {
+    let site = Site::new();
+    let id = site.create_with(1).await;
+    let zones = json!([{"NodeType": 0, "ZoneId": 100_002}, {"NodeType": 1, "ZoneId": 100_003}]);
+    let params = json!({"InstanceId": id.as_str(), "SwitchOption": 1, "NodeSet": zones});
+    site.call("ModifyInstanceAvailabilityZones", params).await.unwrap();
+    site.settle(&NoProbe).await;
+    site.call("ChangeReplicaToMaster", json!({"InstanceId": id.as_str()})).await.unwrap();
+    assert_eq!(site.settle(&NoProbe).await, [End::Done]);
+    site.call("SwitchAccessNewInstance", json!({"InstanceId": id.as_str()})).await.unwrap();
+    assert_eq!(site.settle(&NoProbe).await, [End::Done, End::Done]);
+    let (instance, nodes) = fleet::load(&site.cx.ledger, &id).unwrap();
+    let zones: Vec<_> = nodes.iter().map(|node| (node.role, node.zone)).collect();
+    assert_eq!(zones, [(model::NodeRole::Primary, 100_002), (model::NodeRole::Replica, 100_003)]);
+    assert_eq!(instance.zone, 100_002);
+    site.assert_settled("moved");
+}
+
+#[tokio::test]
+async fn an_instance_is_seen_busy_for_its_time_where_its_task_waits_too() {
+    let busy_for = Duration::from_millis(80);
+    let site = Site::with(Settings { busy_for, ..Settings::default() });
+    let id = site.create_with(1).await;
+    let begun = std::time::Instant::now();
+    let zones = json!([{"NodeType": 0, "ZoneId": 100_002}, {"NodeType": 1, "ZoneId": 100_003}]);
+    let params = json!({"InstanceId": id.as_str(), "SwitchOption": 1, "NodeSet": zones});
+    site.call("ModifyInstanceAvailabilityZones", params).await.unwrap();
+    assert_eq!(site.status(&id), Some(1));
+    site.settle(&NoProbe).await;
+    assert_eq!(site.status(&id), Some(2), "it waits for its window");
+    assert!(begun.elapsed() >= busy_for);
 }

@@ -173,6 +173,35 @@ async fn a_window_opens_when_the_clock_is_set_forward() {
 }
 
 #[tokio::test]
+async fn a_window_that_was_missed_is_not_made_up_for_outside_of_it() {
+    let site = Site::new();
+    let id = waiting_for_its_window(&site).await;
+    let due_at = || site.cx.ledger.read(|reader| ledger::pending(reader, &id)).unwrap().unwrap().due_at;
+    let first = due_at();
+    site.call("AdvanceClock", json!({"Seconds": 12 * 3600})).await.unwrap();
+    assert_eq!(site.work_disturbed().await, [Err(Stopped::Parked)], "its window is over");
+    assert_eq!(due_at(), first + Duration::from_secs(24 * 3600));
+    let event = site.cx.ledger.read(|reader| ledger::event(reader, 100_000_000_001, 1)).unwrap().unwrap();
+    assert_eq!((event.start_at, event.initial_at, event.status.as_str()), (due_at(), first, "Waiting"));
+    assert_eq!(site.status(&id), Some(2));
+    site.call("AdvanceClock", json!({"Seconds": 14 * 3600})).await.unwrap();
+    assert_eq!(site.work_disturbed().await, [Ok(End::Done)]);
+    site.assert_settled("its next window has come");
+}
+
+#[tokio::test]
+async fn what_is_cancelled_is_not_switched_to() {
+    let site = Site::new();
+    let id = waiting_for_its_window(&site).await;
+    site.call("CancelTask", json!({"TaskId": 2})).await.unwrap();
+    let params = json!({"InstanceId": id.as_str()});
+    let refused = site.call("SwitchAccessNewInstance", params).await.unwrap_err();
+    assert_eq!(refused.code, "ResourceUnavailable.InstanceStatusAbnormal");
+    assert!(matches!(site.work_disturbed().await[..], [Ok(End::Undone { .. })]));
+    site.assert_settled("cancelled");
+}
+
+#[tokio::test]
 async fn what_a_retry_wants_again_is_promised_only_where_the_host_has_it() {
     let settings = Settings { host_memory_mb: Some(6000), busy_for: Duration::ZERO, ..Settings::default() };
     let site = Site::with(settings);
@@ -364,4 +393,26 @@ async fn a_task_should_end_when_those_of_its_type_and_size_lately_did() {
         many
     };
     assert!(close(expected(&MANY).await, 50), "the latest twenty count");
+}
+
+#[tokio::test]
+async fn an_instance_is_seen_busy_for_its_time_where_its_task_fails_too_and_its_order_is_delivered_by_the_next_try() {
+    let busy_for = Duration::from_millis(80);
+    let site = Site::with(Settings { busy_for, ..Settings::default() });
+    let id = site.create().await;
+    site.fault("set-memory", "apply_memory", "fail").await;
+    let begun = std::time::Instant::now();
+    let params = json!({"InstanceId": id.as_str(), "MemSize": 2048});
+    let deal = site.call("UpgradeInstance", params).await.unwrap()["DealId"].clone();
+    let shown = async || {
+        let deals = site.call("DescribeInstanceDealDetail", json!({"DealIds": [deal]})).await.unwrap();
+        deals["DealDetails"][0]["Status"].clone()
+    };
+    assert!(matches!(site.work_disturbed().await[..], [Ok(End::Undone { .. })]));
+    assert!(begun.elapsed() >= busy_for);
+    assert_eq!(shown().await, 5);
+    site.call("RetryTask", json!({"TaskId": 2})).await.unwrap();
+    assert_eq!(shown().await, 3);
+    assert_eq!(site.settle(&NoProbe).await, [End::Done]);
+    assert_eq!(shown().await, 4);
 }
