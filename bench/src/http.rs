@@ -16,8 +16,18 @@ use tokio::task::JoinSet;
 
 use crate::service::{SECRET_ID, SECRET_KEY};
 
+/// A product and its version.
+pub(crate) type Api = (&'static str, &'static str);
+pub(crate) const REDIS: Api = ("redis", "2018-04-12");
+pub(crate) const VPC: Api = ("vpc", "2017-03-12");
+pub(crate) const OPENCRS: Api = ("opencrs", "2026-11-24");
+
 /// The bytes of a request that is signed for now, as the SDKs sign it.
 pub(crate) fn signed(addr: SocketAddr, action: &str, body: &Value) -> Vec<u8> {
+    signed_of(REDIS, addr, action, body)
+}
+
+fn signed_of((product, version): Api, addr: SocketAddr, action: &str, body: &Value) -> Vec<u8> {
     let (body, now) = (body.to_string(), flow::SystemClock.now().seconds());
     let date = jiff::Timestamp::from_second(now).unwrap_or_default().to_string()[..10].to_owned();
     let hash = |text: &str| hex::encode(Sha256::digest(text.as_bytes()));
@@ -27,13 +37,13 @@ pub(crate) fn signed(addr: SocketAddr, action: &str, body: &Value) -> Vec<u8> {
     };
     let canonical =
         format!("POST\n/\n\ncontent-type:application/json\nhost:{addr}\n\ncontent-type;host\n{}", hash(&body));
-    let scope = format!("{date}/redis/tc3_request");
+    let scope = format!("{date}/{product}/tc3_request");
     let text = format!("TC3-HMAC-SHA256\n{now}\n{scope}\n{}", hash(&canonical));
-    let key = mac(&mac(&mac(format!("TC3{SECRET_KEY}").as_bytes(), &date), "redis"), "tc3_request");
+    let key = mac(&mac(&mac(format!("TC3{SECRET_KEY}").as_bytes(), &date), product), "tc3_request");
     let signature = hex::encode(mac(&key, &text));
     format!(
         "POST / HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nX-TC-Action: {action}\r\n\
-         X-TC-Version: 2018-04-12\r\nX-TC-Timestamp: {now}\r\nX-TC-Region: ap-guangzhou\r\n\
+         X-TC-Version: {version}\r\nX-TC-Timestamp: {now}\r\nX-TC-Region: ap-guangzhou\r\n\
          Authorization: TC3-HMAC-SHA256 Credential={SECRET_ID}/{scope}, SignedHeaders=content-type;host, \
          Signature={signature}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -84,7 +94,18 @@ impl Connection {
 
     /// Calls an action; an error of the API is an error.
     pub(crate) async fn call(&mut self, addr: SocketAddr, action: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = signed(addr, action, body);
+        self.call_of(REDIS, addr, action, body).await
+    }
+
+    /// As [`call`](Self::call), of another product.
+    pub(crate) async fn call_of(
+        &mut self,
+        api: Api,
+        addr: SocketAddr,
+        action: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        let request = signed_of(api, addr, action, body);
         let answer: Value = serde_json::from_slice(self.ask(&request).await?)?;
         ensure!(answer["Response"]["Error"].is_null(), "{action}: {answer}");
         Ok(answer["Response"].clone())

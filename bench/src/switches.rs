@@ -11,7 +11,8 @@ use e2e::Account;
 use serde_json::{Value, json};
 
 use self::report::Report;
-use self::target::Target;
+use self::target::{PASSWORD, Target};
+use crate::http::{OPENCRS, VPC};
 use crate::service::Service;
 
 /// How often each of the two switches runs whose gaps have a bound.
@@ -37,6 +38,7 @@ pub(crate) async fn run(write: bool) -> anyhow::Result<()> {
     let mut report = Report::new();
     shapes(&service, &mut report).await.context("changes of shape")?;
     versions(&service, &mut report).await.context("changes of version")?;
+    settings(&service, &mut report).await.context("changes of settings")?;
     switches(&service, &mut report).await.context("repeated switches")?;
     report.print();
     if write { report.write() } else { Ok(()) }
@@ -105,6 +107,53 @@ async fn versions(service: &Service, report: &mut Report) -> anyhow::Result<()> 
     if builds == 0 {
         report.skipped("small version", "no two builds of one engine are installed");
     }
+    target.destroy().await
+}
+
+/// What is set while the instance runs: parameters, passwords, accounts, addresses, and who may reach it.
+async fn settings(service: &Service, report: &mut Report) -> anyhow::Result<()> {
+    let mut target = Target::create(service, 17).await?;
+    let id = target.instance.id.clone();
+    let of_instance = |mut fields: Value| {
+        fields["InstanceId"] = json!(id);
+        fields
+    };
+    let param = |key: &str, value: &str| {
+        let params = json!([{ "Key": key, "Value": value }]);
+        ("ModifyInstanceParams", of_instance(json!({ "InstanceParams": params })))
+    };
+    report.outcome("parameter, hz", target.change(param("hz", "50")).await?);
+    report.outcome("parameter that needs a restart, io-threads", target.change(param("io-threads", "2")).await?);
+    let password = ("ResetPassword", of_instance(json!({ "Password": PASSWORD })));
+    report.outcome("password", target.change(password).await?);
+    let rotation = ("RotatePassword", of_instance(json!({ "Password": PASSWORD, "OverlapSeconds": 1 })));
+    report.outcome("password, both for 1 s", target.change_of(OPENCRS, rotation).await?);
+    let account = |privilege: &str| {
+        of_instance(json!({
+            "AccountName": "ann", "AccountPassword": PASSWORD, "Privilege": privilege, "ReadonlyPolicy": ["master"],
+        }))
+    };
+    report.outcome("account made", target.change(("CreateInstanceAccount", account("rw"))).await?);
+    report.outcome("account changed", target.change(("ModifyInstanceAccount", account("r"))).await?);
+    let gone = of_instance(json!({ "AccountName": "ann" }));
+    report.outcome("account deleted", target.change(("DeleteInstanceAccount", gone)).await?);
+    let limits = of_instance(json!({ "ClientLimit": 12_000 }));
+    report.outcome("connection limit", target.change(("ModifyConnectionConfig", limits)).await?);
+
+    let group = json!({ "GroupName": "bench", "GroupDescription": "bench" });
+    let group = target.call_of(VPC, "CreateSecurityGroup", &group).await?["SecurityGroup"]["SecurityGroupId"].clone();
+    let rule = json!({ "Protocol": "TCP", "Port": "ALL", "CidrBlock": "127.0.0.0/8", "Action": "ACCEPT" });
+    let rules = json!({ "SecurityGroupId": group, "SecurityGroupPolicySet": { "Ingress": [rule] } });
+    target.call_of(VPC, "CreateSecurityGroupPolicies", &rules).await?;
+    let joins = json!({ "Product": "redis", "SecurityGroupId": group, "InstanceIds": [id] });
+    report.outcome("security group joined", target.change_at_once(("AssociateSecurityGroups", joins)).await?);
+
+    let moves = of_instance(json!({ "Operation": "changeVip", "Recycle": 1 }));
+    report.outcome("new address, the former one kept", target.change(("ModifyNetworkConfig", moves)).await?);
+    target.read_address().await?;
+    let mut other = Target::create(service, 17).await?;
+    report.outcome("addresses of two instances swapped", target.swap_with(&mut other).await?);
+    other.destroy().await?;
     target.destroy().await
 }
 

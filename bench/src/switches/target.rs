@@ -9,10 +9,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::{MARGIN, Outcome};
-use crate::http::Connection;
+use crate::http::{Api, Connection, REDIS};
 use crate::service::Service;
 
-const PASSWORD: &str = "Bench-Passw0rd";
+pub(super) const PASSWORD: &str = "Bench-Passw0rd";
 /// What it holds already: keys of a KiB each.
 pub(super) const KEYS: usize = 64 << 10;
 /// The pause between two looks at a task.
@@ -88,12 +88,53 @@ impl<'a> Target<'a> {
         Ok(Outcome { took: Duration::ZERO, account: finish(writers).await? })
     }
 
-    /// A change under load. It has to succeed, and to leave as many nodes as the instance is to have, each in its role.
-    pub(super) async fn change(&mut self, (action, request): (&str, Value)) -> anyhow::Result<Outcome> {
+    /// A change under load that is no task: it holds as soon as it is answered.
+    pub(super) async fn change_at_once(&mut self, (action, request): (&str, Value)) -> anyhow::Result<Outcome> {
         let writers = Writers::start(&self.instance);
         sleep(MARGIN).await;
         let begin = Instant::now();
         self.call(action, &request).await?;
+        let took = begin.elapsed();
+        sleep(MARGIN).await;
+        Ok(Outcome { took, account: finish(writers).await? })
+    }
+
+    /// Swaps the addresses of this instance and another one, under load at this one's.
+    pub(super) async fn swap_with(&mut self, other: &mut Target<'_>) -> anyhow::Result<Outcome> {
+        let writers = Writers::start(&self.instance);
+        sleep(MARGIN).await;
+        let begin = Instant::now();
+        let both = json!({ "SrcInstanceId": self.instance.id, "DstInstanceId": other.instance.id });
+        self.call("SwitchInstanceVip", &both).await?;
+        let task = self.await_task().await?;
+        let took = begin.elapsed();
+        sleep(MARGIN).await;
+        ensure!(task["Result"] == 2, "SwitchInstanceVip ended with {task}");
+        self.read_address().await?;
+        other.read_address().await?;
+        let (one, two) = (self.instance.clone(), other.instance.clone());
+        let account = spawn_blocking(move || writers.finish_at(&[&one, &two])).await??;
+        Ok(Outcome { took, account })
+    }
+
+    /// Learns where the instance is reached now.
+    pub(super) async fn read_address(&mut self) -> anyhow::Result<()> {
+        let row = self.row().await?;
+        self.instance = Instance::of_row(&row, PASSWORD);
+        Ok(())
+    }
+
+    /// A change under load. It has to succeed, and to leave as many nodes as the instance is to have, each in its role.
+    pub(super) async fn change(&mut self, change: (&str, Value)) -> anyhow::Result<Outcome> {
+        self.change_of(REDIS, change).await
+    }
+
+    /// As [`change`](Self::change), by an action of another product.
+    pub(super) async fn change_of(&mut self, api: Api, (action, request): (&str, Value)) -> anyhow::Result<Outcome> {
+        let writers = Writers::start(&self.instance);
+        sleep(MARGIN).await;
+        let begin = Instant::now();
+        self.call_of(api, action, &request).await?;
         let task = self.await_task().await?;
         let took = begin.elapsed();
         sleep(MARGIN).await;
@@ -168,6 +209,11 @@ impl<'a> Target<'a> {
 
     async fn call(&mut self, action: &str, request: &Value) -> anyhow::Result<Value> {
         self.connection.call(self.service.addr, action, request).await
+    }
+
+    /// Calls an action of another product.
+    pub(super) async fn call_of(&mut self, api: Api, action: &str, request: &Value) -> anyhow::Result<Value> {
+        self.connection.call_of(api, self.service.addr, action, request).await
     }
 
     async fn row(&mut self) -> anyhow::Result<Value> {
