@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::{MARGIN, Outcome};
-use crate::http::{Api, Connection, REDIS};
+use crate::http::{Api, Connection, OPENCRS};
 use crate::service::Service;
 
 pub(super) const PASSWORD: &str = "Bench-Passw0rd";
@@ -120,21 +120,33 @@ impl<'a> Target<'a> {
     /// Learns where the instance is reached now.
     pub(super) async fn read_address(&mut self) -> anyhow::Result<()> {
         let row = self.row().await?;
-        self.instance = Instance::of_row(&row, PASSWORD);
+        self.instance = Instance::of_row(&row, &self.instance.password);
         Ok(())
     }
 
-    /// A change under load. It has to succeed, and to leave as many nodes as the instance is to have, each in its role.
-    pub(super) async fn change(&mut self, change: (&str, Value)) -> anyhow::Result<Outcome> {
-        self.change_of(REDIS, change).await
-    }
-
-    /// As [`change`](Self::change), by an action of another product.
-    pub(super) async fn change_of(&mut self, api: Api, (action, request): (&str, Value)) -> anyhow::Result<Outcome> {
+    /// Gives it another password under load, for a second of which both work.
+    pub(super) async fn rotate(&mut self, password: &str) -> anyhow::Result<Outcome> {
         let writers = Writers::start(&self.instance);
         sleep(MARGIN).await;
         let begin = Instant::now();
-        self.call_of(api, action, &request).await?;
+        let rotation = json!({ "InstanceId": self.instance.id, "Password": password, "OverlapSeconds": 1 });
+        self.call_of(OPENCRS, "RotatePassword", &rotation).await?;
+        let task = self.await_task().await?;
+        let took = begin.elapsed();
+        sleep(MARGIN).await;
+        ensure!(task["Result"] == 2, "RotatePassword ended with {task}");
+        self.instance.password = password.to_owned();
+        let instance = self.instance.clone();
+        let account = spawn_blocking(move || writers.finish_at(&[&instance])).await??;
+        Ok(Outcome { took, account })
+    }
+
+    /// A change under load. It has to succeed, and to leave as many nodes as the instance is to have, each in its role.
+    pub(super) async fn change(&mut self, (action, request): (&str, Value)) -> anyhow::Result<Outcome> {
+        let writers = Writers::start(&self.instance);
+        sleep(MARGIN).await;
+        let begin = Instant::now();
+        self.call(action, &request).await?;
         let task = self.await_task().await?;
         let took = begin.elapsed();
         sleep(MARGIN).await;

@@ -58,6 +58,9 @@ fn run(matches: ArgMatches) -> anyhow::Result<()> {
             opencrs::run_serve(&config, crash_at())
         }
         "dev" => {
+            // It would be gone when this ends.
+            let named = matches.value_source("data") == Some(clap::parser::ValueSource::CommandLine);
+            anyhow::ensure!(!named, "`dev` has a temporary folder of its own; `serve --data` keeps one");
             let config = read(opencrs::DEV_DEFAULTS)?;
             log(config.get("log"))?;
             opencrs::run_dev(&config, crash_at())
