@@ -2,6 +2,8 @@
 //! its undo repeated and killed; tried again when it was undone. Whatever happens, the task ends, the instance is free,
 //! the world is what the ledger wants, and a failed change has changed nothing.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use flow::End;
 use flow::harness::{Case, NoProbe, Point, Probe, Script, Verdict, every_case};
 use ledger::{Instance, Ledger};
@@ -388,18 +390,33 @@ fn every_flow_is_a_subject() {
     assert_eq!(subjects, FLOWS.iter().map(|flow| flow.name).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn whatever_happens_at_any_step_of_any_flow_it_is_all_or_nothing() {
-    let mut cases = 0;
-    for subject in SUBJECTS {
-        let flow = FLOWS.iter().find(|flow| flow.name == subject.flow).unwrap();
-        for case in every_case(flow.name, &flow.steps()) {
-            let context = format!("{} by {}: {}", flow.name, subject.start.0, case.name);
-            check(subject, &case, &context).await;
-            cases += 1;
+/// A thread for each processor: it takes a minute of one.
+#[test]
+fn whatever_happens_at_any_step_of_any_flow_it_is_all_or_nothing() {
+    let (next, cases) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        while let Some(subject) = SUBJECTS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            cases.fetch_add(tokio.block_on(check_all(subject)), Ordering::Relaxed);
         }
-    }
+    };
+    std::thread::scope(|threads| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            threads.spawn(work);
+        }
+    });
+    let cases = cases.into_inner();
     assert!(cases > 600, "only {cases} cases: does the harness still see every step?");
+}
+
+async fn check_all(subject: &'static Subject) -> usize {
+    let flow = FLOWS.iter().find(|flow| flow.name == subject.flow).unwrap();
+    let cases = every_case(flow.name, &flow.steps());
+    for case in &cases {
+        let context = format!("{} by {}: {}", flow.name, subject.start.0, case.name);
+        check(subject, case, &context).await;
+    }
+    cases.len()
 }
 
 async fn check(subject: &'static Subject, case: &Case, context: &str) {
