@@ -143,9 +143,11 @@ impl Service {
         self.await_address(said);
     }
 
-    /// Waits until the server has died by itself.
-    pub fn await_crash(&mut self) {
-        let status = wait_for("the server to crash", || self.server.try_wait().expect("the server's state"));
+    /// Waits until the server has died by itself; `context` says what should have made it.
+    pub fn await_crash(&mut self, context: &str) {
+        let status = wait_for(&format!("the server to crash: {context}"), || {
+            self.server.try_wait().expect("the server's state")
+        });
         assert!(!status.success(), "the server ended well, and did not crash");
     }
 

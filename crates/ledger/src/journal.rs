@@ -55,10 +55,18 @@ fn record(tx: &mut dyn Tx, claim: Claim, entry: &Entry, writes: &[Write]) -> Res
     let until = entry.parked_until.unwrap_or(entry.at + LEASE);
     let cursor = to_json(&entry.cursor)?;
     let changed = tx.exec(
-        "update task set state = $3, cursor = $4, progress = case when progress < $5 then $5 else progress end, lease_until = $6,
-            parked = $7
+        "update task set state = $3, cursor = $4, progress = case when progress < $5 then $5 else progress end,
+            lease_until = case when $7 = 1 and woken = 1 then 0 else $6 end, parked = $7
          where id = $1 and fence = $2 and result < 2",
-        args![claim.task, claim.fence, entry.state.as_str(), cursor, entry.progress, until, entry.parked_until.is_some()],
+        args![
+            claim.task,
+            claim.fence,
+            entry.state.as_str(),
+            cursor,
+            entry.progress,
+            until,
+            entry.parked_until.is_some()
+        ],
     )?;
     if changed != 1 {
         return Err(Error::Fenced);

@@ -101,7 +101,7 @@ pub fn holder(reader: &mut dyn Reader, instance: &InstanceId) -> Result<Option<T
 /// Takes tasks that nobody works on, oldest first, until `until`.
 pub fn claim_tasks(tx: &mut dyn Tx, now: Millis, until: Millis, most: i64) -> Result<Vec<Claimed>> {
     let mut rows = tx.rows(
-        "update task set fence = fence + 1, lease_until = $2, result = 1, parked = 0
+        "update task set fence = fence + 1, lease_until = $2, result = 1, parked = 0, woken = 0
          where id in (select id from task where result < 2 and lease_until <= $1 order by id limit $3)
          returning id, fence, flow, state, cursor",
         args![now, until, most],

@@ -195,15 +195,20 @@ pub fn cancel_task(tx: &mut dyn Tx, id: TaskId) -> Result<()> {
     wake_task(tx, id)
 }
 
-/// Ends the rest of a task that is laid aside.
+/// Ends the rest of a task that is laid aside; one that a worker has, and is about to lay aside by what it knew before,
+/// does not rest either.
 pub fn wake_task(tx: &mut dyn Tx, id: TaskId) -> Result<()> {
-    tx.exec("update task set lease_until = 0 where id = $1 and result < 2 and parked = 1", args![id])?;
+    let sql = "update task set lease_until = case when parked = 1 then 0 else lease_until end, woken = 1
+         where id = $1 and result < 2";
+    tx.exec(sql, args![id])?;
     Ok(())
 }
 
 /// Ends the rest of all tasks that are laid aside. One whose moment has not come lies down again.
 pub fn wake_parked_tasks(tx: &mut dyn Tx) -> Result<()> {
-    tx.exec("update task set lease_until = 0 where result < 2 and parked = 1", &[])?;
+    let sql =
+        "update task set lease_until = case when parked = 1 then 0 else lease_until end, woken = 1 where result < 2";
+    tx.exec(sql, &[])?;
     Ok(())
 }
 

@@ -210,6 +210,25 @@ async fn a_claim_is_had_by_one_and_an_older_one_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_task_that_was_woken_while_it_was_worked_on_does_not_lie_down() {
+    let (_folder, ledger) = fresh();
+    let id = submit(&ledger, sample(1), 10).await.unwrap();
+    let journal: &dyn Journal<World> = &ledger;
+    let claim =
+        async |now: i64| ledger.write(move |tx| claim_tasks(tx, Millis(now), Millis(now + 10), 9)).await.unwrap();
+    let parks = || Entry { parked_until: Some(Millis(1_000_000)), ..record("a", None) };
+
+    let first = claim(10).await[0].claim;
+    ledger.write(move |tx| wake_task(tx, id)).await.unwrap();
+    journal.append(first, parks(), vec![]).await.unwrap();
+    let second = claim(11).await[0].claim;
+    journal.append(second, parks(), vec![]).await.unwrap();
+    assert!(claim(500_000).await.is_empty(), "nobody has woken it again");
+    ledger.write(move |tx| wake_task(tx, id)).await.unwrap();
+    assert_eq!(claim(500_000).await.len(), 1);
+}
+
+#[tokio::test]
 async fn tasks_are_listed_newest_first_with_an_exact_count() {
     let (_folder, ledger) = fresh();
     for number in 0..25 {

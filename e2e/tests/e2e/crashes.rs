@@ -446,9 +446,9 @@ fn every_flow_ends_well_though_the_server_dies_at_each_of_its_steps() {
         let (product, version) = if ours { ("opencrs", "2026-11-24") } else { ("redis", "2018-04-12") };
         // The SDK has no model of what is ours.
         client.settings.untyped = ours;
-        let _ = client.call_product(product, version, trial.action, params);
+        let answer = client.call_product(product, version, trial.action, params);
         client.settings.untyped = false;
-        service.await_crash();
+        service.await_crash(&format!("{point}; {} was answered {answer:?}", trial.action));
         service.resume();
 
         wait_until_idle(&mut client);
