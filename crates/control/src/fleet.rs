@@ -152,10 +152,7 @@ async fn start_where_it_is(cx: &FlowCx, id: &NodeId) -> Result<Up, FleetError> {
         if wanted == applied {
             break;
         }
-        cx.nodes.set_users(&peer, &wanted.users).await?;
-        cx.nodes.set_memory(&peer, wanted.memory).await?;
-        cx.nodes.set_max_clients(&peer, wanted.max_clients).await?;
-        cx.nodes.set_settings(&peer, &wanted.settings).await?;
+        wanted.tell(cx, &peer).await?;
         applied = wanted;
     }
     Ok(Up { node: node.id, epoch: state.epoch, version: state.engine.version })
@@ -175,6 +172,13 @@ struct Live {
 }
 
 impl Live {
+    async fn tell(&self, cx: &FlowCx, peer: &Peer) -> Result<(), NodeError> {
+        cx.nodes.set_users(peer, &self.users).await?;
+        cx.nodes.set_memory(peer, self.memory).await?;
+        cx.nodes.set_max_clients(peer, self.max_clients).await?;
+        cx.nodes.set_settings(peer, &self.settings).await
+    }
+
     fn of(cx: &FlowCx, wanted: &Wanted, engine: Engine) -> Result<Live, FleetError> {
         let instance = &wanted.instance;
         Ok(Live {
@@ -380,6 +384,21 @@ pub(crate) async fn apply_logins(cx: &FlowCx, id: &InstanceId) -> Result<(), Fle
     put_routes_in_force(cx).await.map(drop)
 }
 
+/// Tells a node all that it was not told when it gave no answer.
+pub(crate) async fn tell_again(cx: &FlowCx, id: &NodeId) -> Result<(), FleetError> {
+    let (wanted, node) = load_node(cx, id)?;
+    let running = cx.runtime.list().await?;
+    let Some(state) = running.iter().find(|state| state.node == node.id) else { return Ok(()) };
+    let peer = spec::peer(&cx.sealer, &wanted.instance, &node)?;
+    let live = Live::of(cx, &wanted, state.engine)?;
+    live.tell(cx, &peer).await?;
+    let now = Live::of(cx, &load_wanted(&cx.ledger, &node.instance)?, state.engine)?;
+    if now == live {
+        cx.ledger.write(move |tx| ledger::note_said(tx, &node.id, node.unsaid)).await?;
+    }
+    Ok(())
+}
+
 /// Says something to every node that runs, whatever becomes of one.
 async fn on_running<F: Future<Output = Result<(), NodeError>>>(
     cx: &FlowCx,
@@ -394,10 +413,22 @@ async fn on_running<F: Future<Output = Result<(), NodeError>>>(
         let (instance, say) = (&instance, &say);
         async move {
             let peer = spec::peer(&cx.sealer, instance, node)?;
-            Ok::<(), FleetError>(say(instance.clone(), peer, engine).await?)
+            Ok::<_, FleetError>((node, say(instance.clone(), peer, engine).await))
         }
     }));
-    said.await.into_iter().collect()
+    let mut all = Ok(());
+    for said in said.await {
+        let (node, Err(error)) = said? else { continue };
+        if !error.is_refusal {
+            let id = node.id.clone();
+            cx.ledger.write(move |tx| ledger::note_unsaid(tx, &id)).await?;
+        }
+        // A replica that gives no answer keeps nobody waiting: it is told later, and does not lead before.
+        if error.is_refusal || node.role == NodeRole::Primary {
+            all = Err(error.into());
+        }
+    }
+    all
 }
 
 /// The users of customers. The service's own stays as it is: links between nodes are signed in with it.

@@ -7,6 +7,7 @@ mod nodes;
 mod recycle;
 mod roles;
 mod routes;
+mod settings;
 mod tasks;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
     keepers.spawn(routes::keep(cx.clone()));
     keepers.spawn(nodes::keep(cx.clone()));
     keepers.spawn(roles::keep(cx.clone()));
+    keepers.spawn(settings::keep(cx.clone()));
     keepers.spawn(addresses::keep(cx.clone()));
     keepers.spawn(expiry::keep(cx.clone()));
     keepers.spawn(recycle::keep(cx));

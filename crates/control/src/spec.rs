@@ -47,15 +47,16 @@ impl Wanted {
 /// What a customer of a read-only instance may not, on top.
 const READ_ONLY: &str = " -@write";
 
-/// What customers may: everything but administration, and the three commands that would reach past the gateway.
-/// Not `-@dangerous`: that would take INFO, KEYS, SORT and FLUSHALL away.
-const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking";
+/// What customers may: everything but administration, the commands that would reach past the gateway, and the debugger of
+/// scripts, which stops a node. Not `-@dangerous`: that would take INFO, KEYS, SORT and FLUSHALL away.
+const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking \
+                        -script +script|load +script|exists +script|flush +script|kill";
 
 /// What users of read-only accounts may. Among the commands for connections are some that end or hold those of others.
 const READER: &str = "~* &* +@read +@connection +info -@admin";
 
 /// Connections that an engine takes where no other limit was set: what the API calls a standard instance's limit.
-pub(crate) const MAX_CLIENTS: u32 = 10_000;
+pub(crate) const MAX_CLIENTS: u32 = ledger::DEFAULT_CLIENTS;
 
 /// Connections that the service needs for itself and nodes have among each other, beyond those of customers.
 const OWN_CLIENTS: u32 = 64;
@@ -122,11 +123,11 @@ pub(crate) fn memory(instance: &Instance) -> u64 {
     u64::try_from(instance.memory_mb).unwrap_or(0) << 20
 }
 
-/// How many connections a node takes: where a limit was set, the gateway holds customers to it, so the node never is the
-/// one that refuses.
+/// How many connections a node takes: more than customers may have, to which the gateway holds them. So the node never is
+/// the one that refuses, and the service itself always gets in.
 pub(crate) fn max_clients(instance: &Instance) -> u32 {
     let limit = instance.client_limit.and_then(|limit| u32::try_from(limit).ok());
-    limit.map_or(MAX_CLIENTS, |limit| limit.max(MAX_CLIENTS).saturating_add(OWN_CLIENTS))
+    limit.unwrap_or(MAX_CLIENTS).max(MAX_CLIENTS).saturating_add(OWN_CLIENTS)
 }
 
 /// How to speak to a node.

@@ -137,8 +137,10 @@ impl Passage for Asks<'_> {
         self.requests.pass(chunk, |login| {
             let instance = guest.instance.clone();
             let (means, changed) = login::read(login, &instance.id, &instance.rules().logins);
-            if let Means::Default(password) = means {
-                guest.signs_in(password);
+            match means {
+                Means::Default(password) => guest.signs_in(Some(password)),
+                Means::Another => guest.signs_in(None),
+                Means::Nothing => {}
             }
             changed
         })

@@ -90,13 +90,15 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Notes with which password of the default user the client has signed in.
-    pub(crate) fn signs_in(&mut self, password: Fingerprint) {
+    /// Notes with which password of the default user the client has signed in; `None` where it did as somebody else.
+    pub(crate) fn signs_in(&mut self, password: Option<Fingerprint>) {
         let mut present = self.instance.present();
         forget(&mut present, self.signed_in.take());
-        *present.signed_in.entry(password.clone()).or_default() += 1;
+        if let Some(password) = &password {
+            *present.signed_in.entry(password.clone()).or_default() += 1;
+        }
         drop(present);
-        self.signed_in = Some(password);
+        self.signed_in = password;
     }
 }
 
@@ -177,13 +179,13 @@ mod tests {
     fn who_signed_in_with_the_old_password_is_counted_until_it_leaves_or_signs_in_anew() {
         let (instance, print) = (instance(None), |text: &str| Fingerprint(text.into()));
         let mut guests: Vec<_> = (0..3).map(|_| instance.admit().unwrap()).collect();
-        guests[0].signs_in(print("old"));
-        guests[1].signs_in(print("old"));
+        guests[0].signs_in(Some(print("old")));
+        guests[1].signs_in(Some(print("old")));
         assert_eq!(instance.connected().on_old_password, 0);
         let logins = Logins { old_password: Some(print("old")), ..Logins::default() };
         instance.set(Limits::default(), &logins);
         assert_eq!(instance.connected(), Connected { open: 3, on_old_password: 2 });
-        guests[0].signs_in(print("new"));
+        guests[0].signs_in(Some(print("new")));
         assert_eq!(instance.connected().on_old_password, 1);
         guests.remove(1);
         assert_eq!(instance.connected(), Connected { open: 2, on_old_password: 0 });

@@ -10,8 +10,10 @@ use crate::requests::Login;
 pub(crate) enum Means {
     /// The default user, with the password of this fingerprint.
     Default(Fingerprint),
-    /// Somebody else, or nothing new.
-    Other,
+    /// Somebody else.
+    Another,
+    /// Nothing: it is no sign-in after all, or one that is refused.
+    Nothing,
 }
 
 /// Reads a sign-in. One as the default user whose password is an account's name and password in one becomes one as that
@@ -21,26 +23,30 @@ pub(crate) fn read(login: &mut Login<'_>, instance: &InstanceId, logins: &Logins
     let (user, password) = match login.len() {
         2 if is_auth => (None, 1),
         3 if is_auth => (Some(1), 2),
-        _ if is_auth => return (Means::Other, false),
+        _ if is_auth => return (Means::Nothing, false),
         _ => match signs_in_at(login) {
             Some(at) => (Some(at + 1), at + 2),
-            None => return (Means::Other, false),
+            None => return (Means::Nothing, false),
         },
     };
     if user.is_some_and(|user| &*login[user] != b"default") {
-        return (Means::Other, false);
+        return (Means::Another, false);
     }
     let sent = fingerprint(instance, &login[password]);
     if [&logins.password, &logins.old_password].contains(&&Some(sent.clone())) {
         return (Means::Default(sent), false);
     }
-    let Some((name, own)) = split(&login[password], logins) else { return (Means::Default(sent), false) };
+    let Some((name, own)) = split(&login[password], logins) else {
+        // Where it is known which passwords there are, this is none.
+        let means = if logins.password.is_some() { Means::Nothing } else { Means::Default(sent) };
+        return (means, false);
+    };
     login[password] = Cow::Owned(own);
     match user {
         Some(user) => login[user] = Cow::Owned(name),
         None => login.insert(password, Cow::Owned(name)),
     }
-    (Means::Other, true)
+    (Means::Another, true)
 }
 
 /// Where in a HELLO its AUTH stands, with the name and the password after it.
@@ -105,18 +111,26 @@ mod tests {
             ("HELLO 3 AUTH default ann@pw", "HELLO 3 AUTH ann pw"),
             ("hello 2 SETNAME auth auth default ann@pw", "hello 2 SETNAME auth auth ann pw"),
         ] {
-            assert_eq!(reads(sent), (Means::Other, passed.to_owned()));
+            assert_eq!(reads(sent), (Means::Another, passed.to_owned()));
         }
     }
 
     #[test]
     fn everything_else_stays() {
-        for sent in ["AUTH", "AUTH ann pw", "AUTH ann ann@pw", "AUTH a b c", "HELLO", "HELLO 3", "HELLO 3 AUTH default"]
-        {
-            assert_eq!(reads(sent), (Means::Other, sent.to_owned()));
-        }
-        for sent in ["AUTH ann", "AUTH ann-pw", "AUTH bob@pw", "AUTH annie@pw"] {
-            assert_eq!(reads(sent).1, sent);
+        for (sent, means) in [
+            ("AUTH", Means::Nothing),
+            ("AUTH a b c", Means::Nothing),
+            ("HELLO", Means::Nothing),
+            ("HELLO 3", Means::Nothing),
+            ("HELLO 3 AUTH default", Means::Nothing),
+            ("AUTH ann", Means::Nothing),
+            ("AUTH ann-pw", Means::Nothing),
+            ("AUTH bob@pw", Means::Nothing),
+            ("AUTH annie@pw", Means::Nothing),
+            ("AUTH ann pw", Means::Another),
+            ("AUTH ann ann@pw", Means::Another),
+        ] {
+            assert_eq!(reads(sent), (means, sent.to_owned()));
         }
     }
 

@@ -42,15 +42,18 @@ pub struct Node {
     pub observed_version: Option<EngineVersion>,
     /// The start of a primary whose stream was seen to flow to it.
     pub observed_stream: Option<(NodeId, Epoch)>,
+    /// How often something could not be said to it that all nodes were told; 0 once it has been told everything. Until then
+    /// it is not promoted.
+    pub unsaid: i64,
 }
 
 const COLUMNS: &str = "id, instance, number, shard_group, role, zone, address, port, epoch, runs, observed_epoch, \
-    observed_up, observed_version, joins, type, version, stream_of, stream_epoch";
+    observed_up, observed_version, joins, type, version, stream_of, stream_epoch, unsaid";
 
 /// Adds a node. Its address is unique.
 pub fn insert_node(tx: &mut dyn Tx, node: &Node) -> Result<()> {
     let sql = format!(
-        "insert into node ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+        "insert into node ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
     );
     tx.exec(
         &sql,
@@ -73,6 +76,7 @@ pub fn insert_node(tx: &mut dyn Tx, node: &Node) -> Result<()> {
             node.version.to_string(),
             node.observed_stream.as_ref().map(|(primary, _)| primary.to_string()).unwrap_or_default(),
             node.observed_stream.as_ref().map_or(0, |(_, epoch)| epoch.0),
+            node.unsaid,
         ],
     )?;
     Ok(())
@@ -98,6 +102,7 @@ fn read(mut row: Row) -> Result<Node> {
         type_id: row.numbered(14, TypeId::parse)?,
         version: row.parsed(15, EngineVersion::parse)?,
         observed_stream: NodeId::parse(&row.text(16)?).zip(Some(Epoch(row.int(17)?))),
+        unsaid: row.int(18)?,
     })
 }
 
@@ -149,6 +154,18 @@ pub fn set_node_running(tx: &mut dyn Tx, node: &NodeId, runs: bool) -> Result<()
 pub fn delete_node(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
     tx.exec("delete from node where id = $1 and role = 1", args![node])?;
     routes_changed(tx)
+}
+
+/// Notes that something could not be said to a node.
+pub fn note_unsaid(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
+    tx.exec("update node set unsaid = unsaid + 1 where id = $1", args![node])?;
+    Ok(())
+}
+
+/// Notes that a node has been told everything, unless something could not be said since: `unsaid` is what it was then.
+pub fn note_said(tx: &mut dyn Tx, node: &NodeId, unsaid: i64) -> Result<()> {
+    tx.exec("update node set unsaid = 0 where id = $1 and unsaid = $2", args![node, unsaid])?;
+    Ok(())
 }
 
 /// Makes a replica no member: it is never promoted, and does not count.
@@ -304,7 +321,9 @@ pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
             },
             sources: None,
             limits: Limits {
-                connections: row.int_opt(8)?.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+                connections: Some(
+                    row.int_opt(8)?.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(DEFAULT_CLIENTS),
+                ),
                 inbound: row.int_opt(9)?.map(bytes_a_second),
                 outbound: row.int_opt(9)?.map(bytes_a_second),
             },
@@ -313,6 +332,9 @@ pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
     });
     Ok(RoutingTable { version, routes: routes.collect::<Result<_>>()? })
 }
+
+/// How many connections an instance may have where nothing was chosen: what the API calls a standard instance's limit.
+pub const DEFAULT_CLIENTS: u32 = 10_000;
 
 fn bytes_a_second(mbit: i64) -> u64 {
     u64::try_from(mbit).unwrap_or(0).saturating_mul(1_000_000 / 8)

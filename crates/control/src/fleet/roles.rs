@@ -116,6 +116,7 @@ pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
     if from.id == to.id {
         arrange(cx, &instance, &nodes).await?;
     } else {
+        check_told(to)?;
         let (old, new) = (spec::peer(&cx.sealer, &instance, from)?, spec::peer(&cx.sealer, &instance, to)?);
         if cx.nodes.replication(&old).await?.upstream.is_none() {
             // Whatever an earlier try has left of the successor, it follows the primary as that is now.
@@ -149,6 +150,14 @@ pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
     routed.map(drop)
 }
 
+/// A node that was not told all that clients rely on, such as that a password is no more, never leads.
+fn check_told(node: &Node) -> Result<(), FleetError> {
+    if node.unsaid == 0 {
+        return Ok(());
+    }
+    Err(FleetError::Behind { node: node.number, why: "it gave no answer when settings were changed".into() })
+}
+
 /// As [`hand_over`], whatever it costs: a primary that gives no answer is killed, and what the replica has not got by
 /// then is lost.
 pub(crate) async fn take_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Result<(), FleetError> {
@@ -160,6 +169,7 @@ pub(crate) async fn take_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
         return Err(FleetError::NotWanted(to.clone()));
     };
     if from.id != to.id {
+        check_told(to)?;
         let new = spec::peer(&cx.sealer, &instance, to)?;
         // Not one that is empty, or holds a part of a copy.
         let seen = cx.nodes.replication(&new).await?;
@@ -276,7 +286,7 @@ pub(crate) async fn successors(
     let Some(primary) = primary_of(&nodes) else { return Ok(Vec::new()) };
     let start = (primary.id.clone(), primary.epoch);
     let can = |node: &&Node| {
-        let is_member = node.role == NodeRole::Replica && node.runs && !node.joins;
+        let is_member = node.role == NodeRole::Replica && node.runs && !node.joins && node.unsaid == 0;
         is_member && node.observed_stream.as_ref() == Some(&start) && which(node)
     };
     let asked = join_all(nodes.iter().filter(can).map(|node| async {
@@ -479,7 +489,8 @@ async fn choose_successor<'a>(
 ) -> Result<Option<(&'a Node, Peer)>, FleetError> {
     let start = (dead.id.clone(), dead.epoch);
     let least = cx.roles.least(&instance.id, &start, cx.clock.passed());
-    let members = nodes.iter().filter(|node| node.role == NodeRole::Replica && node.runs && !node.joins);
+    let can = |node: &&Node| node.role == NodeRole::Replica && node.runs && !node.joins && node.unsaid == 0;
+    let members = nodes.iter().filter(can);
     let mut asked: FuturesUnordered<_> = members
         .map(|node| async move {
             let peer = spec::peer(&cx.sealer, instance, node)?;

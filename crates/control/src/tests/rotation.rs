@@ -228,3 +228,27 @@ async fn a_change_of_root_that_fails_does_not_bring_a_password_back_that_was_giv
     assert_eq!(works(&site, &id), (true, false));
     site.assert_settled("both cancelled");
 }
+
+#[tokio::test]
+async fn a_replica_that_gives_no_answer_keeps_no_password_change_waiting_and_does_not_lead_before_it_was_told() {
+    let site = Site::new();
+    let id = site.create_with(1).await;
+    let (_, nodes) = crate::fleet::load(&site.cx.ledger, &id).unwrap();
+    site.world.set_silent(&nodes[1].id, true);
+    let params = json!({"InstanceId": id.as_str(), "Password": "Staple-horse-2"});
+    site.call("ResetPassword", params).await.unwrap();
+    assert_eq!(site.settle(&NoProbe).await, [End::Done]);
+    site.world.set_silent(&nodes[1].id, false);
+
+    assert!(crate::fleet::hand_over(&site.cx, &id, &nodes[1].id).await.is_err());
+    site.world.kill(&nodes[0].id);
+    assert!(!crate::fleet::fail_over(&site.cx, &nodes[0].id, nodes[0].epoch).await.unwrap());
+    crate::fleet::start_node(&site.cx, &nodes[0].id).await.unwrap();
+
+    crate::fleet::tell_again(&site.cx, &nodes[1].id).await.unwrap();
+    let (_, nodes) = crate::fleet::load(&site.cx.ledger, &id).unwrap();
+    assert_eq!(nodes[1].unsaid, 0);
+    crate::fleet::attach_replicas(&site.cx, &id).await.unwrap();
+    crate::fleet::hand_over(&site.cx, &id, &nodes[1].id).await.unwrap();
+    site.assert_settled("told");
+}

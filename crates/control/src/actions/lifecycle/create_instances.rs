@@ -150,6 +150,7 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
             observed_up: false,
             observed_version: None,
             observed_stream: None,
+            unsaid: 0,
         };
         ledger::insert_node(tx, &node)?;
     }

@@ -11,6 +11,9 @@ alter table instance add column policy text not null default '';
 -- Set by whoever wakes a task, until a worker takes it: one that was about to lie down does not, then.
 alter table task add column woken integer not null default 0;
 
+-- How often something could not be said to a node: until it has been told, it is not promoted.
+alter table node add column unsaid integer not null default 0;
+
 -- A task that swaps the addresses of two instances holds both: `instance` and this one.
 alter table task add column partner text;
 create index task_by_partner on task (partner, id) where partner is not null;
