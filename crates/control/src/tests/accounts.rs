@@ -116,7 +116,13 @@ async fn an_account_is_a_user_on_every_node_from_its_making_to_its_end() {
         })
     );
     let may = rules(&site, &id, "ann").unwrap();
-    assert_eq!(may, format!("on {} ~* &* +@all -@admin -migrate -restore-asking", hash(PASSWORD)));
+    assert_eq!(
+        may,
+        format!(
+            "on {} ~* &* +@all -@admin -migrate -restore-asking -script +script|load +script|exists +script|flush +script|kill",
+            hash(PASSWORD)
+        )
+    );
 
     let changes = json!({"AccountName": "ann", "Privilege": "r", "Remark": ""});
     assert_eq!(done(&site, &id, "ModifyInstanceAccount", changes).await, "037");
