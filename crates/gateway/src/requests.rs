@@ -5,6 +5,8 @@ use std::mem::take;
 const LONGEST_LOGIN: usize = 16 * 1024;
 /// No line that announces a length is longer than this.
 const LONGEST_HEADER: usize = 32;
+/// No sign-in has more arguments: HELLO with a version, AUTH with its two, and SETNAME with its one has seven.
+const MOST_ARGUMENTS: u64 = 8;
 /// The longest argument that Redis takes by default.
 const LONGEST_ARGUMENT: u64 = 512 << 20;
 
@@ -163,6 +165,10 @@ fn head(rest: &[u8]) -> Head {
     if rest[0] != b'*' {
         return line_head(rest);
     }
+    if rest.starts_with(b"*-") {
+        // Less than no arguments are none to Redis.
+        return Head::Other(Place::Line, 0);
+    }
     let (count, first) = match length_line(rest, b'*') {
         Line::Whole(count, end) => (count, end),
         Line::Partial => return Head::Unclear,
@@ -172,6 +178,9 @@ fn head(rest: &[u8]) -> Head {
         return Head::Other(Place::Start, first);
     }
     let other = Head::Other(Place::Length { arguments: count, digits: 0, at: At::Dollar }, first);
+    if count > MOST_ARGUMENTS {
+        return other;
+    }
     let (length, name) = match length_line(&rest[first..], b'$') {
         Line::Whole(length, end) => (length, first + end),
         Line::Partial => return if rest.len() == first || rest[first] == b'$' { Head::Unclear } else { other },
@@ -230,6 +239,8 @@ fn length_line(rest: &[u8], mark: u8) -> Line {
     for (at, byte) in rest.iter().enumerate().take(LONGEST_HEADER) {
         match (at, byte) {
             (0, byte) if *byte == mark => {}
+            // Redis takes no number that begins with a nought.
+            (2.., b'0'..=b'9') if number == 0 => return Line::Wrong,
             (1.., digit @ b'0'..=b'9') => {
                 number = number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
             }
@@ -345,6 +356,15 @@ mod tests {
     }
 
     #[test]
+    fn fewer_than_no_arguments_are_none_and_too_many_are_no_sign_in() {
+        let stream = b"*-1\r\n*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n";
+        every_way(stream, b"*-1\r\n*2\r\n$4\r\nAUTH\r\n$2\r\nPW\r\n", 1);
+        let stream = b"*11\r\n$4\r\nAUTH\r\n";
+        let mut requests = Requests::default();
+        assert_eq!(&*requests.pass(stream, |_| false), stream, "it is not held");
+    }
+
+    #[test]
     fn what_is_not_the_protocol_passes_as_it_is() {
         for stream in [
             &b"*x\r\n*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n"[..],
@@ -353,6 +373,7 @@ mod tests {
             b"*99999999999999999999999999999999999999\r\n",
             b"*2\r\n$4\r\nauth\r\n$99999999999999999999\r\npw\r\n",
             b"*1\r\n$4\r\nAUTH",
+            b"*2\r\n$04\r\nAUTH\r\n$2\r\npw\r\n",
             b"\0\xff\n\r\n*",
         ] {
             every_way(stream, stream, 0);
