@@ -52,8 +52,9 @@ const READ_ONLY: &str = " -@write";
 const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking \
                         -script +script|load +script|exists +script|flush +script|kill";
 
-/// What users of read-only accounts may. Among the commands for connections are some that end or hold those of others.
-const READER: &str = "~* &* +@read +@connection +info -@admin";
+/// What users of read-only accounts may: to read, in transactions too, in which many clients wrap all that they send. Among
+/// the commands for connections are some that end or hold those of others.
+const READER: &str = "~* &* +@read +@connection +@transaction +info -@admin";
 
 /// Connections that an engine takes where no other limit was set: what the API calls a standard instance's limit.
 pub(crate) const MAX_CLIENTS: u32 = ledger::DEFAULT_CLIENTS;

@@ -127,7 +127,11 @@ async fn an_account_is_a_user_on_every_node_from_its_making_to_its_end() {
     let changes = json!({"AccountName": "ann", "Privilege": "r", "Remark": ""});
     assert_eq!(done(&site, &id, "ModifyInstanceAccount", changes).await, "037");
     let may = rules(&site, &id, "ann").unwrap();
-    assert_eq!(may, format!("on {} ~* &* +@read +@connection +info -@admin", hash(PASSWORD)), "its password stays");
+    assert_eq!(
+        may,
+        format!("on {} ~* &* +@read +@connection +@transaction +info -@admin", hash(PASSWORD)),
+        "its password stays"
+    );
     let changed = shown(&site, &id, "ann").await.unwrap();
     assert_eq!((&changed["Privilege"], &changed["Remark"], &changed["Status"]), (&json!("r"), &json!(""), &json!(2)));
 
