@@ -52,6 +52,9 @@ const READ_ONLY: &str = " -@write";
 const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking \
                         -script +script|load +script|exists +script|flush +script|kill";
 
+/// Of `script`, what customers may.
+const SCRIPTS: &str = " +script|load +script|exists +script|flush +script|kill";
+
 /// What users of read-only accounts may: to read, in transactions too, in which many clients wrap all that they send. Among
 /// the commands for connections are some that end or hold those of others.
 const READER: &str = "~* &* +@read +@connection +@transaction +info -@admin";
@@ -97,7 +100,7 @@ fn default_user(sealer: &Sealer, wanted: &Wanted) -> Result<Secret, NotOurs> {
             hashes
         }
     };
-    Ok(Secret::new(format!("on {passwords} {CUSTOMER}{}", restrictions(wanted))))
+    Ok(Secret::new(format!("on {passwords} {CUSTOMER}{}", restrictions(wanted, true))))
 }
 
 fn account_user(sealer: &Sealer, wanted: &Wanted, account: &InstanceAccount) -> Result<Secret, NotOurs> {
@@ -105,16 +108,27 @@ fn account_user(sealer: &Sealer, wanted: &Wanted, account: &InstanceAccount) -> 
         Some(sealed) => sealer.open(purpose::ACCOUNT, sealed)?,
         None => Secret::new("nopass"),
     };
-    let may = if account.privilege == "rw" { CUSTOMER } else { READER };
-    Ok(Secret::new(format!("on {} {may}{}", password.expose(), restrictions(wanted))))
+    let writes = account.privilege == "rw";
+    let may = if writes { CUSTOMER } else { READER };
+    Ok(Secret::new(format!("on {} {may}{}", password.expose(), restrictions(wanted, writes))))
 }
 
-/// What is taken away from every customer's user.
-fn restrictions(wanted: &Wanted) -> String {
+/// What is taken away from every customer's user. Scripts are run by several commands, of which older engines do not know
+/// all: who may not use the one may use none of its like. So all of them go, and what is left is given back to who had it.
+fn restrictions(wanted: &Wanted, has_scripts: bool) -> String {
     let mut rules = String::from(if wanted.instance.read_only { READ_ONLY } else { "" });
-    for command in parameters::disabled_commands(&wanted.params) {
+    let disabled: Vec<&str> = parameters::disabled_commands(&wanted.params).collect();
+    for command in &disabled {
         rules.push_str(" -");
         rules.push_str(command);
+    }
+    if ["eval", "evalsha"].iter().any(|command| disabled.contains(command)) {
+        rules.push_str(" -@scripting");
+        for (command, again) in [("eval", " +eval"), ("evalsha", " +evalsha"), ("script", SCRIPTS)] {
+            if has_scripts && !disabled.contains(&command) {
+                rules.push_str(again);
+            }
+        }
     }
     rules
 }
