@@ -28,14 +28,14 @@ fn wait_until_idle(client: &mut Client) {
     wait_for("every task to end", || {
         (client.done("DescribeTaskList", json!({ "Result": [0, 1] }))["TotalCount"] == 0).then_some(())
     });
-    let all = client.done("DescribeInstances", json!({ "Limit": 100 }));
+    let all = client.done("DescribeInstances", json!({ "Limit": 1000 }));
     let is_busy = |row: &Value| row["Status"] == 0 || row["Status"] == 1;
     assert!(!all["InstanceSet"].as_array().expect("a list").iter().any(is_busy), "busy without a task: {all}");
 }
 
 /// As many engines run as the running instances have nodes.
 fn check_engines(service: &Service, client: &mut Client) {
-    let rows = client.done("DescribeInstances", json!({ "Limit": 100, "Status": [2] }));
+    let rows = client.done("DescribeInstances", json!({ "Limit": 1000, "Status": [2] }));
     let nodes = |row: &Value| 1 + row["RedisReplicasNum"].as_u64().expect("a number");
     let wanted: u64 = rows["InstanceSet"].as_array().expect("a list").iter().map(nodes).sum();
     let engines = service.engines();
