@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cx::FlowCx;
+use crate::cx::{FlowCx, GATEWAY_RELEASE};
 use crate::fleet;
 
 /// How long to wait for a wake before looking again.
@@ -29,7 +29,15 @@ pub(super) async fn keep(cx: Arc<FlowCx>) {
 async fn publish(cx: &FlowCx) -> Result<(), String> {
     cx.gateway.ensure().await?;
     let report = fleet::put_routes_in_force(cx).await.map_err(|error| error.to_string())?;
-    let failures: Vec<String> =
+    let mut failures: Vec<String> =
         report.failures.iter().map(|failure| format!("{}: {}", failure.vip, failure.reason)).collect();
+    if report.version > 0 && report.release != GATEWAY_RELEASE {
+        // It was adopted with its connections, and does what it was built for.
+        failures.push(format!(
+            "it is of release {:?}, older than this program, and may not keep to limits, accounts and security groups; \
+             UpgradeProxyVersion renews it",
+            report.release
+        ));
+    }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
 }
