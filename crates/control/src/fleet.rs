@@ -439,10 +439,24 @@ fn customers(cx: &FlowCx, wanted: &Wanted) -> Result<Vec<AclUser>, FleetError> {
 
 /// Puts the ledger's routes in force.
 pub(crate) async fn put_routes_in_force(cx: &FlowCx) -> Result<GatewayReport, FleetError> {
+    let mut renumbered = false;
     loop {
         let table = routes::table(cx)?;
         let version = table.version;
-        let report = cx.gateway.publish(table).await.map_err(FleetError::Gateway)?;
+        let report = match cx.gateway.publish(table).await {
+            Ok(report) => report,
+            Err(error) => {
+                // Under the same number a gateway keeps the routes that it has: one of another release may have kept less of
+                // them than there is.
+                let has_it = cx.gateway.report().await.is_ok_and(|report| report.version == version);
+                if !has_it || renumbered {
+                    return Err(FleetError::Gateway(error));
+                }
+                renumbered = true;
+                cx.ledger.write(|tx| ledger::count_routes_on(tx, 1)).await?;
+                continue;
+            }
+        };
         let newest = cx.ledger.read(ledger::routes_version)?;
         if report.version <= newest.max(version) {
             return Ok(report);

@@ -401,3 +401,14 @@ async fn the_groups_of_an_instance_are_shown_and_go_with_it() {
     assert_eq!(details().await, json!([]));
     site.call("DeleteSecurityGroup", json!({"SecurityGroupId": one})).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_gateway_that_has_kept_less_of_a_table_than_there_is_gets_it_under_another_number() {
+    let site = Site::new();
+    let id = site.create().await;
+    // As one of a former release keeps it.
+    site.gateway.table.lock().unwrap().routes[0].limits = model::Limits::default();
+    crate::fleet::put_routes_in_force(&site.cx).await.unwrap();
+    let table = site.gateway.table.lock().unwrap().clone();
+    assert_eq!((&table.routes[0].instance, table.routes[0].limits.connections), (&id, Some(10_000)));
+}

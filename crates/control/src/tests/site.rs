@@ -63,6 +63,9 @@ impl Gateway for SimGateway {
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>> {
         Box::pin(async move {
             let mut current = self.table.lock().unwrap();
+            if table.version == current.version && table.routes != current.routes {
+                return Err(format!("version {} is in force with other routes", table.version));
+            }
             if table.version >= current.version {
                 *current = table;
             }
