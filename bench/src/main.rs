@@ -1,15 +1,13 @@
 //! `cargo xtask bench`: prints a table of what the service must reach, each figure beside what it is held against,
-//! measured in the same run on the same machine. Rows can be named to run them alone: api, create, accounts, params,
-//! tasks, start.
-//! `cargo xtask bench switches` measures what changes do to clients, which takes minutes and has tables of its own.
+//! measured in the same run on the same machine. Rows can be named to run them alone: api, create, settings, tasks,
+//! start. `cargo xtask bench switches` measures what changes do to clients, which takes minutes and has tables of its own.
 
-mod accounts;
 mod api;
 mod bare;
 mod create;
 mod http;
-mod params;
 mod service;
+mod settings;
 mod start;
 mod switches;
 mod table;
@@ -42,11 +40,8 @@ fn main() -> anyhow::Result<()> {
         if wants("create") {
             create::run(&mut table).await.context("the row create")?;
         }
-        if wants("accounts") {
-            accounts::run(&mut table).await.context("the row accounts")?;
-        }
-        if wants("params") {
-            params::run(&mut table).await.context("the row params")?;
+        if wants("settings") {
+            settings::run(&mut table).await.context("the row settings")?;
         }
         if wants("tasks") {
             tasks::run(&mut table).await.context("the row tasks")?;

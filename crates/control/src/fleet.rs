@@ -384,19 +384,23 @@ pub(crate) async fn apply_logins(cx: &FlowCx, id: &InstanceId) -> Result<(), Fle
     put_routes_in_force(cx).await.map(drop)
 }
 
-/// Tells a node all that it was not told when it gave no answer.
-pub(crate) async fn tell_again(cx: &FlowCx, id: &NodeId) -> Result<(), FleetError> {
-    let (wanted, node) = load_node(cx, id)?;
+/// Tells a node all that it was not told when it gave no answer; answers whether it runs, and so could be told.
+pub(crate) async fn tell_again(cx: &FlowCx, id: &NodeId) -> Result<bool, FleetError> {
+    let (mut wanted, node) = load_node(cx, id)?;
     let running = cx.runtime.list().await?;
-    let Some(state) = running.iter().find(|state| state.node == node.id) else { return Ok(()) };
+    let Some(state) = running.iter().find(|state| state.node == node.id) else { return Ok(false) };
     let peer = spec::peer(&cx.sealer, &wanted.instance, &node)?;
-    let live = Live::of(cx, &wanted, state.engine)?;
-    live.tell(cx, &peer).await?;
-    let now = Live::of(cx, &load_wanted(&cx.ledger, &node.instance)?, state.engine)?;
-    if now == live {
-        cx.ledger.write(move |tx| ledger::note_said(tx, &node.id, node.unsaid)).await?;
+    loop {
+        let live = Live::of(cx, &wanted, state.engine)?;
+        live.tell(cx, &peer).await?;
+        // Whoever has changed something meanwhile may have told it before this has.
+        wanted = load_wanted(&cx.ledger, &node.instance)?;
+        if Live::of(cx, &wanted, state.engine)? == live {
+            break;
+        }
     }
-    Ok(())
+    cx.ledger.write(move |tx| ledger::note_said(tx, &node.id, node.unsaid)).await?;
+    Ok(true)
 }
 
 /// Says something to every node that runs, whatever becomes of one.

@@ -49,8 +49,7 @@ const READ_ONLY: &str = " -@write";
 
 /// What customers may: everything but administration, the commands that would reach past the gateway, and the debugger of
 /// scripts, which stops a node. Not `-@dangerous`: that would take INFO, KEYS, SORT and FLUSHALL away.
-const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking \
-                        -script +script|load +script|exists +script|flush +script|kill";
+const CUSTOMER: &str = "~* &* +@all -@admin -migrate -restore-asking -script";
 
 /// Of `script`, what customers may.
 const SCRIPTS: &str = " +script|load +script|exists +script|flush +script|kill";
@@ -100,7 +99,7 @@ fn default_user(sealer: &Sealer, wanted: &Wanted) -> Result<Secret, NotOurs> {
             hashes
         }
     };
-    Ok(Secret::new(format!("on {passwords} {CUSTOMER}{}", restrictions(wanted, true))))
+    Ok(Secret::new(format!("on {passwords} {CUSTOMER}{SCRIPTS}{}", restrictions(wanted, true))))
 }
 
 fn account_user(sealer: &Sealer, wanted: &Wanted, account: &InstanceAccount) -> Result<Secret, NotOurs> {
@@ -109,8 +108,8 @@ fn account_user(sealer: &Sealer, wanted: &Wanted, account: &InstanceAccount) -> 
         None => Secret::new("nopass"),
     };
     let writes = account.privilege == "rw";
-    let may = if writes { CUSTOMER } else { READER };
-    Ok(Secret::new(format!("on {} {may}{}", password.expose(), restrictions(wanted, writes))))
+    let (may, scripts) = if writes { (CUSTOMER, SCRIPTS) } else { (READER, "") };
+    Ok(Secret::new(format!("on {} {may}{scripts}{}", password.expose(), restrictions(wanted, writes))))
 }
 
 /// What is taken away from every customer's user. Scripts are run by several commands, of which older engines do not know

@@ -220,17 +220,13 @@ impl<C: Context> Driver<'_, C> {
         let past_pivot = self.is_past_pivot(index);
         let final_now = match (cursor.phase, error) {
             (Phase::Run, StepError::Fail { .. }) if !past_pivot => true,
+            (Phase::Run, StepError::Vain { .. }) => true,
             _ => expired,
         };
         let (code, why) = match error {
-            StepError::Fail { code, message } => (code.clone(), message.clone()),
+            StepError::Fail { code, message } | StepError::Vain { code, message } => (code.clone(), message.clone()),
             StepError::Retry(why) => ("FailedOperation.SystemError".to_owned(), why.clone()),
             StepError::Park { until, why } => return (None, Next::Park(waiting(why), *until)),
-            StepError::Vain { code, message } => {
-                let (code, message) = (code.clone(), message.clone());
-                let passed = Some(self.passed(cursor, now, message.clone()));
-                return (passed, Next::End(End::Undone { code, message }));
-            }
         };
         if !final_now {
             return (None, Next::Step(Cursor { tries: cursor.tries + 1, ..waiting(&why) }));
@@ -247,6 +243,7 @@ impl<C: Context> Driver<'_, C> {
                 waits_since: None,
                 failure: Some((code, why)),
             }),
+            Phase::Run if matches!(error, StepError::Vain { .. }) => Next::End(End::Undone { code, message: why }),
             Phase::Run => Next::End(End::Stuck { code, message: format!("stuck in step {step}: {why}") }),
             Phase::Undo => {
                 let (code, first) = cursor.failure.clone().unwrap_or_default();

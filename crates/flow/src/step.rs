@@ -37,7 +37,8 @@ pub enum StepError {
         /// For the person who reads the task's message.
         message: String,
     },
-    /// It did not work, and everything is as it was before all the same: the task ends as failed, past the pivot too.
+    /// It did not work, and past the pivot everything is as it was before all the same: there the task ends as failed, at
+    /// once. Before the pivot it is as [`Fail`](Self::Fail).
     #[error("{message}")]
     Vain {
         /// A code of the API, for programs.

@@ -29,7 +29,9 @@ fn untold(cx: &FlowCx) -> ledger::Result<Vec<NodeId>> {
 
 async fn tell(cx: &FlowCx, node: &NodeId) {
     match fleet::tell_again(cx, node).await {
-        Ok(()) => tracing::info!(%node, "a node that had given no answer has been told how it is to be"),
+        Ok(true) => tracing::info!(%node, "a node that had given no answer has been told how it is to be"),
+        // It takes all from the ledger when it starts.
+        Ok(false) => {}
         Err(error) => tracing::debug!(%node, %error, "a node can't be told yet"),
     }
 }

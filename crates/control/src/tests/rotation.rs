@@ -245,7 +245,7 @@ async fn a_replica_that_gives_no_answer_keeps_no_password_change_waiting_and_doe
     assert!(!crate::fleet::fail_over(&site.cx, &nodes[0].id, nodes[0].epoch).await.unwrap());
     crate::fleet::start_node(&site.cx, &nodes[0].id).await.unwrap();
 
-    crate::fleet::tell_again(&site.cx, &nodes[1].id).await.unwrap();
+    assert!(crate::fleet::tell_again(&site.cx, &nodes[1].id).await.unwrap());
     let (_, nodes) = crate::fleet::load(&site.cx.ledger, &id).unwrap();
     assert_eq!(nodes[1].unsaid, 0);
     crate::fleet::attach_replicas(&site.cx, &id).await.unwrap();

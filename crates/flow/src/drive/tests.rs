@@ -17,6 +17,10 @@ struct Things {
     /// Fails that many tries of `light_right`.
     stubborn: u32,
     panics: bool,
+    /// Has `report` say that all was in vain.
+    in_vain: bool,
+    /// The same of `light_right`, which is before the pivot.
+    in_vain_before: bool,
 }
 
 #[derive(Default)]
@@ -173,6 +177,9 @@ async fn darken_left(cx: &World, _: &mut Evening) -> StepResult<World> {
 async fn light_right(cx: &World, flow: &mut Evening) -> StepResult<World> {
     let mut things = cx.things.lock().unwrap();
     assert!(!things.panics, "as asked");
+    if things.in_vain_before {
+        return Err(vain());
+    }
     if things.stubborn > 0 {
         things.stubborn -= 1;
         return Err(StepError::Retry("the lamp is cold".into()));
@@ -192,8 +199,12 @@ async fn open_door(cx: &World, _: &mut Evening) -> StepResult<World> {
     Ok(None)
 }
 
-async fn report(_: &World, _: &mut Evening) -> StepResult<World> {
-    Ok(None)
+async fn report(cx: &World, _: &mut Evening) -> StepResult<World> {
+    if cx.things.lock().unwrap().in_vain { Err(vain()) } else { Ok(None) }
+}
+
+fn vain() -> StepError {
+    StepError::Vain { code: "FailedOperation".into(), message: "nobody came".into() }
 }
 
 fn at(step: &'static str, phase: Phase, moment: Moment) -> Point {
@@ -258,6 +269,21 @@ async fn past_the_pivot_a_failure_is_tried_until_the_deadline_and_then_stuck() {
     assert!(message.starts_with("stuck in step report: "), "{message}");
     assert!(world.things.lock().unwrap().left, "nothing is undone past the pivot");
     assert_eq!(world.book.lock().unwrap().notes.last(), Some(&"stuck"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_vain_ends_at_once_past_the_pivot_and_is_undone_before_it() {
+    let end = End::Undone { code: "FailedOperation".into(), message: "nobody came".into() };
+    let world = World::new();
+    world.things.lock().unwrap().in_vain = true;
+    assert_eq!(world.run::<Evening>(&NoProbe).await, end);
+    assert_eq!(world.clock.now(), Millis(1_000_000), "it was not tried again");
+    assert!(world.things.lock().unwrap().left, "nothing is undone past the pivot");
+
+    let world = World::new();
+    world.things.lock().unwrap().in_vain_before = true;
+    assert_eq!(world.run::<Evening>(&NoProbe).await, end);
+    assert!(!world.things.lock().unwrap().left);
 }
 
 #[tokio::test(start_paused = true)]
