@@ -31,7 +31,10 @@ pub(super) async fn keep(cx: Arc<FlowCx>) {
 pub(crate) async fn close_due(cx: &FlowCx) -> Result<(), Fault> {
     let now = cx.clock.now();
     for due in cx.ledger.read(|reader| addresses_due(reader, now))? {
-        close(cx, due).await?;
+        let vip = due.vip;
+        if let Err(error) = close(cx, due).await {
+            tracing::warn!(%vip, %error, "a former address can't be closed now");
+        }
     }
     Ok(())
 }

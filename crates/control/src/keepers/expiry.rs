@@ -37,7 +37,11 @@ pub(super) async fn keep(cx: Arc<FlowCx>) {
 pub(crate) async fn end_expired(cx: &Arc<FlowCx>) -> Result<(), Fault> {
     let now = cx.clock.now();
     for expired in cx.ledger.read(|reader| instances_paid_until(reader, now))? {
-        end(cx, expired).await?;
+        let id = expired.id.clone();
+        if let Err(error) = end(cx, expired).await {
+            // The others' time is over too.
+            tracing::warn!(instance = %id, %error, "an instance whose paid time is over can't be ended now");
+        }
     }
     Ok(())
 }

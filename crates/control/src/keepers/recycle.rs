@@ -31,7 +31,10 @@ pub(super) async fn keep(cx: Arc<FlowCx>) {
 async fn delete_expired(cx: &FlowCx) -> Result<(), Fault> {
     let now = cx.clock.now();
     for expired in cx.ledger.read(|reader| instances_offline_by(reader, now))? {
-        delete(cx, expired).await?;
+        let id = expired.id.clone();
+        if let Err(error) = delete(cx, expired).await {
+            tracing::warn!(instance = %id, %error, "an instance in the recycle bin can't be deleted now");
+        }
     }
     Ok(())
 }
