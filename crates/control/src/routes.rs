@@ -43,6 +43,8 @@ fn read_logins(
             accounts: keeping.accounts,
             password: print(keeping.password)?,
             old_password: print(keeping.old_password)?,
+            replica_readers: Vec::new(),
+            default_reads_replicas: false,
         };
         Ok((id, logins))
     };

@@ -92,6 +92,7 @@ mod tests {
             accounts: vec!["ann".into(), "ann-b".into()],
             password: Some(fingerprint(&instance(), b"ann@own")),
             old_password: Some(fingerprint(&instance(), b"old")),
+            ..Logins::default()
         }
     }
 

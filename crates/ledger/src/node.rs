@@ -328,6 +328,8 @@ pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
                 outbound: row.int_opt(9)?.map(bytes_a_second),
             },
             logins: Logins::default(),
+            readers: Vec::new(),
+            tls: None,
         })
     });
     Ok(RoutingTable { version, routes: routes.collect::<Result<_>>()? })

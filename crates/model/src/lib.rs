@@ -17,8 +17,8 @@ pub use error::{ApiError, Code, Text, code};
 pub use ids::{Epoch, InstanceId, NodeId, TaskId};
 pub use node::{AclUser, NodeSpec, Upstream};
 pub use routing::{
-    Connected, Fingerprint, GatewayReport, Limits, Logins, NodeAddr, Route, RouteFailure, RoutingTable, SourceRule,
-    Target, Vip,
+    Connected, Fingerprint, GatewayReport, Limits, Logins, NodeAddr, Reader, Route, RouteFailure, RoutingTable,
+    SourceRule, Target, Tls, Vip,
 };
 pub use secret::Secret;
 pub use state::{BillingMode, DealStatus, InstanceStatus, NodeRole};

@@ -72,6 +72,34 @@ pub struct Logins {
     pub password: Option<Fingerprint>,
     /// The fingerprint of the default user's former password, as long as it works too. Who signs in with it is counted.
     pub old_password: Option<Fingerprint>,
+    /// Those of `accounts` whose reads go to replicas where there are any.
+    #[serde(default)]
+    pub replica_readers: Vec<String>,
+    /// Whether the default user's reads do.
+    #[serde(default)]
+    pub default_reads_replicas: bool,
+}
+
+/// A replica that may answer reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reader {
+    /// The replica.
+    pub target: Target,
+    /// Its share of the reads, against those of the others.
+    pub weight: u32,
+}
+
+/// How an address takes connections by TLS. It tells them from plain ones by their first byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The file below the data folder, readable by its owner alone, that has the private key and the certificates that
+    /// vouch for it, in PEM. A change has another name, so that a new table means a new certificate.
+    pub identity: String,
+    /// The file below the data folder with the certificates, in PEM, one of which must vouch for a client's; `None`:
+    /// clients need no certificate.
+    pub client_ca: Option<String>,
+    /// Whether plain connections are refused.
+    pub is_required: bool,
 }
 
 /// By what a password is recognized where it must not be known: the SHA-256, in hexadecimal digits, of the instance's id,
@@ -99,6 +127,13 @@ pub struct Route {
     /// The same for all addresses of an instance.
     #[serde(default)]
     pub logins: Logins,
+    /// The replicas that may answer reads; none where reads from replicas are off. The same for all addresses of an
+    /// instance.
+    #[serde(default)]
+    pub readers: Vec<Reader>,
+    /// `None`: by plain connections alone. The same for all addresses of an instance.
+    #[serde(default)]
+    pub tls: Option<Tls>,
 }
 
 /// All that the gateway knows. It is replaced as a whole; a table with a lower version than the one in force is dropped.

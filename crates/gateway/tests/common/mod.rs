@@ -120,6 +120,8 @@ pub(crate) fn route(number: u64, vip: Vip, target: Option<Target>) -> Route {
         sources: None,
         limits: Limits::default(),
         logins: Logins::default(),
+        readers: Vec::new(),
+        tls: None,
     }
 }
 
