@@ -132,6 +132,7 @@ async fn a_redis_with_accounts() -> (Rig, Redis, Route) {
         accounts: vec!["ann".into()],
         password: print("new"),
         old_password: print("ann@old"),
+        ..Logins::default()
     };
     rig.enforce(1, &[route.clone()]).await;
     let mut operator = Caller::connect(route.vip).await;
