@@ -2,7 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{GatewayReport, RoutingTable};
+use model::{GatewayReport, InstanceId, RoutingTable};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -56,7 +56,7 @@ impl Client {
     /// Where no gateway answers, or where the table names an address twice or differs from the one in force under
     /// the same version.
     pub async fn publish(&self, table: &RoutingTable) -> Result<GatewayReport, ClientError> {
-        self.ask(&Request::Publish(table.clone())).await
+        self.ask_for_report(&Request::Publish(table.clone())).await
     }
 
     /// Which table is in force, and how it fares.
@@ -64,17 +64,46 @@ impl Client {
     /// # Errors
     /// Where no gateway answers.
     pub async fn report(&self) -> Result<GatewayReport, ClientError> {
-        self.ask(&Request::Report).await
+        self.ask_for_report(&Request::Report).await
     }
 
-    async fn ask(&self, request: &Request) -> Result<GatewayReport, ClientError> {
+    /// Has the gateway keep what clients of an instance ask for from now on, until a table names another primary, it is
+    /// [released](Self::release), or the time is up; what is under way goes on. Answers whether the primary has answered
+    /// all of that.
+    ///
+    /// # Errors
+    /// Where no gateway answers.
+    pub async fn hold(&self, instance: &InstanceId, at_most: Duration) -> Result<bool, ClientError> {
+        let at_most_ms = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
+        match self.ask(&Request::Hold { instance: instance.clone(), at_most_ms }).await? {
+            Answer::Held { is_quiet } => Ok(is_quiet),
+            _ => Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
+        }
+    }
+
+    /// Has the gateway go on with what it has held.
+    ///
+    /// # Errors
+    /// Where no gateway answers.
+    pub async fn release(&self, instance: &InstanceId) -> Result<(), ClientError> {
+        self.ask(&Request::Release { instance: instance.clone() }).await.map(drop)
+    }
+
+    async fn ask_for_report(&self, request: &Request) -> Result<GatewayReport, ClientError> {
+        match self.ask(request).await? {
+            Answer::Report(report) => Ok(report),
+            _ => Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
+        }
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Answer, ClientError> {
         let asking = async {
             let connected = connect(&self.dir).await;
             let mut stream = connected.map_err(|source| ClientError::NotRunning { dir: self.dir.clone(), source })?;
             write_line(&mut stream, request).await.map_err(ClientError::Broken)?;
             match read_line(&mut stream).await.map_err(ClientError::Broken)? {
-                Answer::Report(report) => Ok(report),
                 Answer::Refused(reason) => Err(ClientError::Refused(reason)),
+                answer => Ok(answer),
             }
         };
         timeout(ANSWER_WITHIN, asking).await.map_err(|_| ClientError::TimedOut)?

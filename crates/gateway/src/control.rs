@@ -2,7 +2,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{GatewayReport, RoutingTable};
+use model::{GatewayReport, InstanceId, RoutingTable};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -18,12 +18,24 @@ const LONGEST_LINE: u64 = 256 << 20;
 /// A caller that has connected and says nothing is not waited for longer.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a hold waits for what is under way: a slow command is not worth keeping all others waiting for.
+const QUIET_WITHIN: Duration = Duration::from_millis(200);
+
 /// What the control plane asks, one line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     Publish(RoutingTable),
     Report,
+    /// To send nothing new of an instance's clients on, for so long at most.
+    Hold {
+        instance: InstanceId,
+        at_most_ms: u64,
+    },
+    /// To go on with what is held.
+    Release {
+        instance: InstanceId,
+    },
 }
 
 /// What the gateway answers, one line of JSON.
@@ -31,6 +43,10 @@ pub(crate) enum Request {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     Report(GatewayReport),
+    /// Whether the node has answered all that it was asked before.
+    Held {
+        is_quiet: bool,
+    },
     /// The table can't be brought into force, for this reason.
     Refused(String),
 }
@@ -44,15 +60,30 @@ pub(crate) async fn answer(mut stream: UnixStream, gateway: Arc<Mutex<Gateway>>)
     };
     // From here on it runs to its end whether or not the caller still waits.
     let mut gateway = gateway.lock().await;
+    if let Request::Hold { instance, at_most_ms } = request {
+        let at_most = Duration::from_millis(at_most_ms);
+        let held = gateway.hold(&instance, at_most, QUIET_WITHIN.min(at_most));
+        // Others may speak meanwhile: only the table must not change, and if it does the hold is over.
+        drop(gateway);
+        return reply(&mut stream, &Answer::Held { is_quiet: held.await }).await;
+    }
     let answer = match request {
         Request::Report => Answer::Report(gateway.report()),
         Request::Publish(table) => match gateway.publish(table).await {
             Ok(report) => Answer::Report(report),
             Err(reason) => Answer::Refused(reason),
         },
+        Request::Release { instance } | Request::Hold { instance, .. } => {
+            gateway.release(&instance);
+            Answer::Report(gateway.report())
+        }
     };
     drop(gateway);
-    if let Err(error) = write_line(&mut stream, &answer).await {
+    reply(&mut stream, &answer).await;
+}
+
+async fn reply(stream: &mut UnixStream, answer: &Answer) {
+    if let Err(error) = write_line(stream, answer).await {
         warn!(%error, "could not answer a control request");
     }
 }

@@ -10,48 +10,54 @@ use tracing::{debug, info, warn};
 
 use crate::ACCEPT_PAUSE;
 use crate::address::{Address, explain};
-use crate::connection::{ClientAddr, serve};
-use crate::destination::Destination;
+use crate::connection::{ClientAddr, prepare};
+use crate::event_loop::Order;
+use crate::exchange::accepts;
 use crate::instance::Instance;
+use crate::table::Loops;
 
 /// What Redis itself tells a client for whom it has no place.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// A customer's address in force: its socket, who admits connections to it and where they go.
+/// A customer's address in force: its socket, and who admits connections to it. Where they go is for the loops to know.
 ///
-/// When it is dropped the address is given back and its connections are reset; [`Door::close`] waits for that.
+/// When it is dropped the address is given back; [`Door::close`] waits for that.
 pub(crate) struct Door {
     vip: Vip,
     instance: Arc<Instance>,
-    sources: watch::Sender<Option<Vec<SourceRule>>>,
+    loops: Loops,
+    sources: watch::Sender<Option<Arc<Vec<SourceRule>>>>,
+    is_open: bool,
     /// `None` as long as it could not be bound.
     address: Option<Address>,
     admission: Option<JoinHandle<()>>,
-    destination: Arc<Destination>,
     failure: Option<String>,
 }
 
 impl Door {
     /// A door that is not in force until it is [`set`](Self::set).
-    pub(crate) fn new(vip: Vip, instance: Arc<Instance>) -> Door {
-        let destination = Arc::new(Destination::closed());
+    pub(crate) fn new(vip: Vip, instance: Arc<Instance>, loops: Loops) -> Door {
         let sources = watch::Sender::default();
-        Door { vip, instance, sources, address: None, admission: None, destination, failure: None }
+        Door { vip, instance, loops, sources, is_open: false, address: None, admission: None, failure: None }
     }
 
-    /// Brings a route into force. Where that fails the door says so, and can be [healed](Self::heal).
-    pub(crate) fn set(&mut self, route: &Route, instance: &Arc<Instance>) {
+    /// Lets nobody in any more whom a route would not: before the loops know of it.
+    pub(crate) fn narrow(&mut self, route: &Route, instance: &Arc<Instance>) {
         if self.instance.id != instance.id {
-            self.destination.lead_to(None);
             self.stop_admitting();
             self.instance = instance.clone();
         }
-        self.sources.send_if_modified(|sources| {
-            let differs = *sources != route.sources;
-            sources.clone_from(&route.sources);
-            differs
-        });
-        self.destination.lead_to(route.target.clone());
+        if route.target.is_none() {
+            self.is_open = false;
+            self.arrange();
+        }
+    }
+
+    /// Brings a route into force that the loops know. Where that fails the door says so, and can be
+    /// [healed](Self::heal).
+    pub(crate) fn set(&mut self, route: &Route, sources: Option<Arc<Vec<SourceRule>>>) {
+        self.sources.send_replace(sources);
+        self.is_open = route.target.is_some();
         self.arrange();
     }
 
@@ -68,27 +74,15 @@ impl Door {
         Some(RouteFailure { instance: self.instance.id.clone(), vip: self.vip, reason })
     }
 
-    /// How many clients' connections are open.
-    pub(crate) fn connections(&self) -> u64 {
-        self.destination.connections()
-    }
-
-    /// Resolves when the connections that are to be reset are gone.
-    pub(crate) async fn settled(&self) {
-        self.destination.settled().await;
-    }
-
-    /// Gives the address back and resets its connections; others can have it once this resolves.
+    /// Gives the address back; others can have it once this resolves.
     pub(crate) async fn close(mut self) {
         let admission = self.admission.take();
-        let destination = self.destination.clone();
         admission.iter().for_each(JoinHandle::abort);
         drop(self);
         if let Some(admission) = admission {
             // It was aborted, and holds the listener until it has ended.
             let _ = admission.await;
         }
-        destination.settled().await;
     }
 
     fn arrange(&mut self) {
@@ -114,13 +108,18 @@ impl Door {
             Some(address) => address,
             None => self.address.insert(Address::bind(self.vip)?),
         };
-        if self.destination.is_closed() {
+        if !self.is_open {
             address.close()?;
             self.stop_admitting();
         } else if self.admission.is_none() {
-            let guard = Guard { instance: self.instance.clone(), sources: self.sources.subscribe() };
+            let guard = Guard {
+                vip: self.vip,
+                instance: self.instance.clone(),
+                loops: self.loops.clone(),
+                sources: self.sources.subscribe(),
+            };
             let listener = address.listen()?;
-            self.admission = Some(tokio::spawn(admit(listener, self.destination.clone(), guard)));
+            self.admission = Some(tokio::spawn(admit(listener, guard)));
         }
         Ok(())
     }
@@ -134,7 +133,6 @@ impl Door {
 
 impl Drop for Door {
     fn drop(&mut self) {
-        self.destination.lead_to(None);
         if let Some(admission) = &self.admission {
             admission.abort();
         }
@@ -146,13 +144,13 @@ impl Drop for Door {
 }
 
 /// Takes in the connections to an address. It ends with its listener.
-async fn admit(listener: TcpListener, destination: Arc<Destination>, guard: Guard) {
+async fn admit(listener: TcpListener, guard: Guard) {
     let mut refuses = false;
     loop {
         match listener.accept().await {
             Ok((client, from)) => {
                 refuses = false;
-                guard.let_in(client, ClientAddr(from), &destination);
+                guard.let_in(client, ClientAddr(from));
             }
             // The address was closed.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
@@ -171,13 +169,15 @@ async fn admit(listener: TcpListener, destination: Arc<Destination>, guard: Guar
 
 /// Decides who comes in.
 struct Guard {
+    vip: Vip,
     instance: Arc<Instance>,
-    sources: watch::Receiver<Option<Vec<SourceRule>>>,
+    loops: Loops,
+    sources: watch::Receiver<Option<Arc<Vec<SourceRule>>>>,
 }
 
 impl Guard {
-    fn let_in(&self, client: TcpStream, from: ClientAddr, destination: &Arc<Destination>) {
-        if !accepts(&self.sources.borrow(), from) {
+    fn let_in(&self, client: TcpStream, from: ClientAddr) {
+        if !accepts(self.sources.borrow().as_deref().map(Vec::as_slice), from) {
             debug!(%from, "reset a client: no rule accepts where it comes from");
             // It fails only for what is no socket.
             let _ = client.set_zero_linger();
@@ -189,28 +189,11 @@ impl Guard {
             let _ = client.try_write(TOO_MANY);
             return;
         };
-        let (visit, mut sources) = (destination.enter(), self.sources.clone());
-        tokio::spawn(async move {
-            let refused = async move {
-                // Where the sender is gone the address is too, and the destination tells.
-                if sources.wait_for(|sources| !accepts(sources, from)).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            tokio::select! {
-                biased;
-                () = refused => debug!(%from, "reset: no rule accepts any more where it comes from"),
-                () = serve(visit, guest, client, from) => {}
-            }
-        });
+        match client.into_std().and_then(|client| prepare(&client).map(|()| client)) {
+            Ok(socket) => self.loops.next().send(Order::Admit { socket, vip: self.vip, from, guest }),
+            Err(error) => debug!(%from, %error, "the client was gone before it was served"),
+        }
     }
-}
-
-/// Whether the rules let a client connect: the first that names its source decides.
-fn accepts(sources: &Option<Vec<SourceRule>>, from: ClientAddr) -> bool {
-    let Some(rules) = sources else { return true };
-    let from = from.0.ip().to_canonical();
-    rules.iter().find(|rule| rule.from.contains(&from)).is_some_and(|rule| rule.accepts)
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

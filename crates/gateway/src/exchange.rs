@@ -1,254 +1,168 @@
-use std::borrow::Cow;
-use std::future::{Future as _, poll_fn};
-use std::mem::MaybeUninit;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+//! The exchange: what one event loop knows of its clients, of the connections to nodes that it shares among them, and of
+//! who is to be put through to whom.
+//!
+//! A client's requests are read one by one. Those that leave nothing behind in a connection go, with the requests of
+//! others, over an [`Upstream`] that all share who have the same [`Identity`]; from the first that leaves something behind
+//! (a transaction, a subscription, a wait) a client has an upstream of its own, until nothing of that is left. Since what
+//! is left is known ([`Session`]), any upstream can be replaced by one to another node: that is what a switch does.
+//!
+//! - `clients` is what comes from clients and goes to them, `requests` what each request means,
+//! - `upstreams` how connections to nodes are made and lost, `answers` what comes from them,
+//! - `branches` what the table says, and how clients are held and moved.
+//!
+//! Nothing here waits or sleeps, and all that it does to the world goes through [`World`].
 
-use rustix::net::{Shutdown, shutdown};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::time::{Sleep, sleep_until};
+mod answers;
+mod branches;
+mod clients;
+mod requests;
+mod upstreams;
 
-use crate::instance::{Guest, Instance, Meter};
-use crate::login::{self, Means};
-use crate::requests::Requests;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
-/// How much is read at once, and the most that is held of a direction whose reader is slow.
-const CHUNK: usize = 32 * 1024;
+use model::{InstanceId, Vip};
+use slotmap::{Key as _, KeyData, SlotMap, new_key_type};
 
-/// A client's connection and the node's, and what is between them. Ends are passed on to the node, but not to the
-/// client: whether the node's end is an orderly one is for the caller to say.
-pub(crate) struct Exchange {
-    guest: Guest,
-    requests: Requests,
-    pub(crate) client: TcpStream,
-    pub(crate) node: TcpStream,
-    up: Pipe,
-    down: Pipe,
-    /// Whether the client has spoken since the node last did.
-    pub(crate) is_unanswered: bool,
-    /// Whether the client has ended its side since the node last spoke.
-    pub(crate) is_parted: bool,
+use self::branches::{Branch, Door};
+pub(crate) use self::branches::{Held, LoopRoute, accepts};
+use self::clients::Client;
+use self::upstreams::Upstream;
+use crate::framing::Framer;
+use crate::world::{Ready, Token, World};
+
+new_key_type! {
+    pub(crate) struct ClientKey;
+    pub(crate) struct UpstreamKey;
+    pub(crate) struct BranchKey;
 }
 
-/// How an exchange ended, or the first half of it.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// The client's connection broke.
-    ClientLost,
-    /// The node's connection broke.
-    NodeLost,
-    /// The node ended its side. The client's may go on.
-    NodeEnded,
-    /// Both have ended their sides.
-    BothEnded,
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;
+/// How often what is idle is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What is to be done at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// Look for what is idle.
+    Sweep,
+    /// Try again to reach the node.
+    Dial(UpstreamKey),
+    /// The node was not reached in time.
+    GiveUp(UpstreamKey),
+    /// A hold, by its number, has lasted as long as it may.
+    HoldEnds(BranchKey, u64),
+    /// What a former node has not answered by now is not waited for.
+    Part(UpstreamKey),
+    /// The client may go on, having kept to its rate or waited for a node to lead.
+    Resume(ClientKey),
+    /// The upstream is read again, whether or not its slow client has read.
+    Unstall(UpstreamKey),
 }
 
-impl Exchange {
-    pub(crate) fn new(guest: Guest, client: TcpStream, node: TcpStream) -> Exchange {
-        let (up, down, requests) = (Pipe::open(), Pipe::open(), Requests::default());
-        Exchange { guest, requests, client, node, up, down, is_unanswered: false, is_parted: false }
+/// As the module says.
+pub(crate) struct Exchange<W: World> {
+    world: W,
+    clients: SlotMap<ClientKey, Client<W::Wire>>,
+    upstreams: SlotMap<UpstreamKey, Upstream<W::Wire>>,
+    branches: SlotMap<BranchKey, Branch>,
+    by_instance: HashMap<InstanceId, BranchKey>,
+    doors: HashMap<Vip, Door>,
+    framer: Framer,
+    /// What is read goes through here; empty while it is being looked at.
+    buffer: Vec<u8>,
+    /// Clients that can go on.
+    todo: VecDeque<ClientKey>,
+    /// Upstreams that have something to send.
+    unsent: Vec<UpstreamKey>,
+    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
+    holds: u64,
+}
+
+impl<W: World> Exchange<W> {
+    pub(crate) fn new(world: W) -> Self {
+        let first_sweep = world.now() + SWEEP_EVERY;
+        Exchange {
+            world,
+            clients: SlotMap::with_key(),
+            upstreams: SlotMap::with_key(),
+            branches: SlotMap::with_key(),
+            by_instance: HashMap::new(),
+            doors: HashMap::new(),
+            framer: Framer::default(),
+            buffer: vec![0; CHUNK],
+            todo: VecDeque::new(),
+            unsent: Vec::new(),
+            timers: BinaryHeap::from([Reverse((first_sweep, Timer::Sweep))]),
+            holds: 0,
+        }
     }
 
-    /// Carries bytes both ways until a side ends that nothing can be said of here. After [`End::NodeEnded`] it may
-    /// be called once more for the rest.
-    pub(crate) async fn run(&mut self) -> End {
-        poll_fn(|cx| self.poll(cx)).await
+    pub(crate) fn world(&mut self) -> &mut W {
+        &mut self.world
     }
 
-    /// Tells the client that the node has ended its side.
-    pub(crate) fn end_client(&self) {
-        // Where this fails the client is gone already.
-        let _ = shutdown(&self.client, Shutdown::Write);
+    /// A wire is ready. What follows from it is not done until [`Self::settle`].
+    pub(crate) fn ready(&mut self, token: Token, ready: Ready) {
+        match token {
+            Token::Client(key) => self.client_ready(KeyData::from_ffi(key).into(), ready),
+            Token::Node(key) => self.upstream_ready(KeyData::from_ffi(key).into(), ready),
+        }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let (mut client_in, mut client_out) = self.client.split();
-        let (mut node_in, mut node_out) = self.node.split();
-        let Exchange { guest, requests, .. } = self;
-        let instance = guest.instance.clone();
-        // In turn, a chunk each, so that a direction which never rests does not starve the other.
+    /// Does all that can be done now.
+    pub(crate) fn settle(&mut self) {
+        self.run_timers();
         loop {
-            let mut rests = true;
-            match self.down.poll_chunk(cx, &mut node_in, &mut client_out, &mut Answers(&instance)) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(Progress::Wrote)) => rests = false,
-                Poll::Ready(Ok(Progress::Read)) => {
-                    rests = false;
-                    self.is_unanswered = false;
-                    self.is_parted = false;
+            while let Some(key) = self.todo.pop_front() {
+                self.resume(key);
+            }
+            self.send_all();
+            if self.todo.is_empty() {
+                break;
+            }
+        }
+        self.tell_who_waits_for_quiet();
+    }
+
+    /// When [`Self::settle`] is needed at the latest, though no wire is ready.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    fn set_timer(&mut self, after: Duration, timer: Timer) {
+        let at = self.world.now() + after;
+        self.timers.push(Reverse((at, timer)));
+    }
+
+    fn run_timers(&mut self) {
+        let now = self.world.now();
+        while let Some(Reverse((at, timer))) = self.timers.peek().copied()
+            && at <= now
+        {
+            self.timers.pop();
+            match timer {
+                Timer::Sweep => {
+                    self.sweep();
+                    self.set_timer(SWEEP_EVERY, Timer::Sweep);
                 }
-                Poll::Ready(Ok(Progress::Ended)) => return Poll::Ready(End::NodeEnded),
-                Poll::Ready(Err(Fault::Read)) => return Poll::Ready(End::NodeLost),
-                Poll::Ready(Err(Fault::Write)) => return Poll::Ready(End::ClientLost),
-            }
-            match self.up.poll_chunk(cx, &mut client_in, &mut node_out, &mut Asks { guest, requests }) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(Progress::Wrote)) => rests = false,
-                Poll::Ready(Ok(Progress::Read)) => {
-                    rests = false;
-                    self.is_unanswered = true;
-                }
-                Poll::Ready(Ok(Progress::Ended)) => {
-                    self.is_parted = true;
-                    // It does not wait; where it fails the node is gone, and its side will tell.
-                    let _ = Pin::new(&mut node_out).poll_shutdown(cx);
-                }
-                Poll::Ready(Err(Fault::Read)) => return Poll::Ready(End::ClientLost),
-                // The node takes no more, yet what it said before that is still to be read.
-                Poll::Ready(Err(Fault::Write)) => self.is_unanswered = true,
-            }
-            if !self.up.is_open && !self.down.is_open {
-                return Poll::Ready(End::BothEnded);
-            }
-            if rests {
-                return Poll::Pending;
+                Timer::Dial(key) => self.dial(key),
+                Timer::GiveUp(key) => self.give_up(key),
+                Timer::HoldEnds(branch, number) => self.end_hold(branch, number),
+                Timer::Part(key) => self.part(key),
+                Timer::Resume(key) => self.todo.push_back(key),
+                Timer::Unstall(key) => self.unstall(key),
             }
         }
     }
-}
 
-/// What is done with the bytes of a direction.
-trait Passage {
-    /// What keeps it to its rate.
-    fn meter(&self) -> &Meter;
-
-    /// What is passed on for a chunk that has come.
-    fn pass<'a>(&mut self, chunk: &'a [u8]) -> Cow<'a, [u8]>;
-
-    /// What is passed on when nothing more comes.
-    fn rest(&mut self) -> Vec<u8>;
-}
-
-/// From the client to the node: sign-ins are read, and changed where they must be.
-struct Asks<'a> {
-    guest: &'a mut Guest,
-    requests: &'a mut Requests,
-}
-
-impl Passage for Asks<'_> {
-    fn meter(&self) -> &Meter {
-        &self.guest.instance.inbound
+    fn client_token(key: ClientKey) -> Token {
+        Token::Client(key.data().as_ffi())
     }
 
-    fn pass<'a>(&mut self, chunk: &'a [u8]) -> Cow<'a, [u8]> {
-        let guest = &mut *self.guest;
-        self.requests.pass(chunk, |login| {
-            let instance = guest.instance.clone();
-            let (means, changed) = login::read(login, &instance.id, &instance.rules().logins);
-            match means {
-                Means::Default(password) => guest.signs_in(Some(password)),
-                Means::Another => guest.signs_in(None),
-                Means::Nothing => {}
-            }
-            changed
-        })
-    }
-
-    fn rest(&mut self) -> Vec<u8> {
-        self.requests.rest()
-    }
-}
-
-/// From the node to the client: as it comes.
-struct Answers<'a>(&'a Instance);
-
-impl Passage for Answers<'_> {
-    fn meter(&self) -> &Meter {
-        &self.0.outbound
-    }
-
-    fn pass<'a>(&mut self, chunk: &'a [u8]) -> Cow<'a, [u8]> {
-        Cow::Borrowed(chunk)
-    }
-
-    fn rest(&mut self) -> Vec<u8> {
-        Vec::new()
-    }
-}
-
-/// One direction. It has memory only while the writing side is slower than the reading one.
-struct Pipe {
-    is_open: bool,
-    rest: Vec<u8>,
-    written: usize,
-    /// Until when nothing is read, where the direction is kept to a rate.
-    pause: Option<Pin<Box<Sleep>>>,
-}
-
-enum Progress {
-    Read,
-    Wrote,
-    Ended,
-}
-
-/// Which of the two connections broke.
-enum Fault {
-    Read,
-    Write,
-}
-
-impl Pipe {
-    fn open() -> Pipe {
-        Pipe { is_open: true, rest: Vec::new(), written: 0, pause: None }
-    }
-
-    /// Moves one chunk a step further. Once it has ended or failed it stays pending.
-    fn poll_chunk(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut ReadHalf<'_>,
-        to: &mut WriteHalf<'_>,
-        passage: &mut impl Passage,
-    ) -> Poll<Result<Progress, Fault>> {
-        if !self.is_open {
-            return Poll::Pending;
-        }
-        let progress = ready!(self.poll_open_chunk(cx, from, to, passage));
-        self.is_open = matches!(progress, Ok(Progress::Read | Progress::Wrote));
-        Poll::Ready(progress)
-    }
-
-    fn poll_open_chunk(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut ReadHalf<'_>,
-        to: &mut WriteHalf<'_>,
-        passage: &mut impl Passage,
-    ) -> Poll<Result<Progress, Fault>> {
-        if self.rest.is_empty() {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
-            }
-            let mut space = [MaybeUninit::uninit(); CHUNK];
-            let mut chunk = ReadBuf::uninit(&mut space);
-            ready!(Pin::new(from).poll_read(cx, &mut chunk)).map_err(|_| Fault::Read)?;
-            let chunk = chunk.filled();
-            if chunk.is_empty() {
-                self.rest = passage.rest();
-                return Poll::Ready(Ok(if self.rest.is_empty() { Progress::Ended } else { Progress::Read }));
-            }
-            if let Some(until) = passage.meter().pass(chunk.len()) {
-                self.pause = Some(Box::pin(sleep_until(until)));
-            }
-            let passed = passage.pass(chunk);
-            if passed.is_empty() {
-                return Poll::Ready(Ok(Progress::Read));
-            }
-            let written = match Pin::new(to).poll_write(cx, &passed) {
-                Poll::Ready(written) => written.map_err(|_| Fault::Write)?,
-                Poll::Pending => 0,
-            };
-            self.rest = passed[written..].to_vec();
-            return Poll::Ready(Ok(Progress::Read));
-        }
-        let rest = &self.rest[self.written..];
-        self.written += ready!(Pin::new(to).poll_write(cx, rest)).map_err(|_| Fault::Write)?;
-        if self.written == self.rest.len() {
-            (self.rest, self.written) = (Vec::new(), 0);
-        }
-        Poll::Ready(Ok(Progress::Wrote))
+    fn upstream_token(key: UpstreamKey) -> Token {
+        Token::Node(key.data().as_ffi())
     }
 }

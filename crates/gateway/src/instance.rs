@@ -1,9 +1,12 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use model::{Connected, Fingerprint, InstanceId, Limits, Logins};
-use tokio::time::Instant;
+use model::{Connected, Fingerprint, InstanceId, Limits, Logins, NodeId};
+
+use crate::commands::Commands;
+use crate::scripts::Scripts;
 
 /// How far ahead of its rate an instance may be: what it did not use for so long it may use at once.
 const BURST: Duration = Duration::from_millis(100);
@@ -12,7 +15,11 @@ const BURST: Duration = Duration::from_millis(100);
 pub(crate) struct Instance {
     pub(crate) id: InstanceId,
     rules: RwLock<Arc<Rules>>,
+    asks_for_password: AtomicBool,
     present: Mutex<Present>,
+    scripts: Mutex<Scripts>,
+    /// The commands that a node has.
+    commands: Mutex<Option<(NodeId, Arc<Commands>)>>,
     /// What clients send.
     pub(crate) inbound: Meter,
     /// What they get.
@@ -39,7 +46,10 @@ impl Instance {
         Instance {
             id,
             rules: RwLock::default(),
+            asks_for_password: AtomicBool::new(false),
             present: Mutex::default(),
+            scripts: Mutex::default(),
+            commands: Mutex::default(),
             inbound: Meter::default(),
             outbound: Meter::default(),
         }
@@ -52,12 +62,53 @@ impl Instance {
         }
         self.inbound.set(limits.inbound);
         self.outbound.set(limits.outbound);
+        self.asks_for_password.store(logins.password.is_some(), Ordering::Relaxed);
         let rules = Arc::new(Rules { limits, logins: logins.clone() });
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     pub(crate) fn rules(&self) -> Arc<Rules> {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the default user needs a password.
+    pub(crate) fn asks_for_password(&self) -> bool {
+        self.asks_for_password.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a script that a client has brought along, for the next primary.
+    pub(crate) fn keep_script(&self, body: &[u8]) {
+        self.scripts().keep(body);
+    }
+
+    pub(crate) fn forget_scripts(&self) {
+        *self.scripts() = Scripts::default();
+    }
+
+    pub(crate) fn has_scripts(&self) -> bool {
+        !self.scripts().is_empty()
+    }
+
+    /// The requests that load what clients have brought along.
+    pub(crate) fn scripts_to_load(&self) -> Vec<Vec<u8>> {
+        self.scripts().to_load()
+    }
+
+    fn scripts(&self) -> MutexGuard<'_, Scripts> {
+        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The commands of a node, where they were learned from it.
+    pub(crate) fn commands_of(&self, node: &NodeId) -> Option<Arc<Commands>> {
+        let known = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|(of, _)| of == node).map(|(_, commands)| commands.clone())
+    }
+
+    pub(crate) fn keep_commands(&self, node: NodeId, commands: Commands) -> Arc<Commands> {
+        let commands = Arc::new(commands);
+        let mut known = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((node, commands.clone()));
+        commands
     }
 
     /// Counts a connection for as long as the answer lives; `None` where there are as many as there may be.
@@ -122,7 +173,11 @@ fn forget(present: &mut Present, password: Option<Fingerprint>) {
 
 /// Keeps a direction to its rate: whoever has passed something on pauses until the rate allows more.
 #[derive(Default)]
-pub(crate) struct Meter(Mutex<Flow>);
+pub(crate) struct Meter {
+    /// Most instances have no limit, and are not to pay for those that have.
+    is_limited: AtomicBool,
+    flow: Mutex<Flow>,
+}
 
 #[derive(Default)]
 struct Flow {
@@ -135,21 +190,31 @@ struct Flow {
 impl Meter {
     fn set(&self, rate: Option<u64>) {
         *self.flow() = Flow { rate, paid_until: None };
+        self.is_limited.store(rate.is_some(), Ordering::Relaxed);
     }
 
-    /// Counts bytes that have passed. Until the moment answered, if any, the connection they were of is to pause.
-    pub(crate) fn pass(&self, bytes: usize) -> Option<Instant> {
+    /// Counts bytes that have passed.
+    pub(crate) fn pass(&self, bytes: usize, now: Instant) {
+        if !self.is_limited.load(Ordering::Relaxed) {
+            return;
+        }
         let mut flow = self.flow();
-        let rate = flow.rate?;
-        let now = Instant::now();
+        let Some(rate) = flow.rate else { return };
         let cost = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-        let paid_until = flow.paid_until.map_or(now, |until| until.max(now)) + cost;
-        flow.paid_until = Some(paid_until);
-        paid_until.checked_sub(BURST).filter(|until| *until > now)
+        flow.paid_until = Some(flow.paid_until.map_or(now, |until| until.max(now)) + cost);
+    }
+
+    /// Until when nothing more is to pass, where that is not over.
+    pub(crate) fn pauses_until(&self, now: Instant) -> Option<Instant> {
+        if !self.is_limited.load(Ordering::Relaxed) {
+            return None;
+        }
+        let until = self.flow().paid_until?.checked_sub(BURST)?;
+        (until > now).then_some(until)
     }
 
     fn flow(&self) -> MutexGuard<'_, Flow> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -191,21 +256,19 @@ mod tests {
         assert_eq!(instance.connected(), Connected { open: 2, on_old_password: 0 });
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_passes_is_kept_to_its_rate() {
-        let meter = Meter::default();
-        assert_eq!(meter.pass(1 << 30), None);
+    #[test]
+    fn what_passes_is_kept_to_its_rate() {
+        let (meter, begun) = (Meter::default(), Instant::now());
+        meter.pass(1 << 30, begun);
+        assert_eq!(meter.pauses_until(begun), None);
         meter.set(Some(1_000_000));
-        assert_eq!(meter.pass(50_000), None);
-        let begun = Instant::now();
-        let mut passed = 50_000;
+        let (mut now, mut passed) = (begun, 0);
         while passed < 3_000_000 {
-            if let Some(until) = meter.pass(10_000) {
-                tokio::time::sleep_until(until).await;
-            }
+            meter.pass(10_000, now);
             passed += 10_000;
+            now = meter.pauses_until(now).unwrap_or(now);
         }
-        let took = begun.elapsed().as_secs_f64();
+        let took = (now - begun).as_secs_f64();
         assert!((2.8..3.0).contains(&took), "{took}");
     }
 }

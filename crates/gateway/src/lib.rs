@@ -6,23 +6,28 @@
 //! back at once.
 //!
 //! Below: `folder` is what the process has on disk, `control` how it is spoken to, `table` what it brings into
-//! force. A `door` is one customer's address, a `destination` what the connections that came in by one door
-//! share and an `instance` what those of all its addresses do; `dial`, `connection` and `exchange` are the way of one
-//! connection, in which `requests` finds what `login` reads.
+//! force. A `door` is one customer's address and an `instance` what the connections of all its addresses share. Clients
+//! are served by an `event_loop` a core, each with an `exchange` that puts them through to nodes: it finds requests
+//! (`framing`) and replies (`replies`) in what passes, knows what a request means (`commands`, `login`), and what of a client
+//! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to.
 
 mod address;
 mod client;
+mod commands;
 mod connection;
 mod control;
-mod destination;
-mod dial;
 mod door;
+mod event_loop;
 mod exchange;
 mod folder;
+mod framing;
 mod instance;
 mod login;
-mod requests;
+mod replies;
+mod scripts;
+mod session;
 mod table;
+mod world;
 
 use std::future::Future;
 use std::io;
@@ -38,7 +43,7 @@ use tracing::{info, warn};
 
 pub use client::{Client, ClientError};
 use folder::Folder;
-use table::Gateway;
+use table::{Gateway, Loops};
 
 /// How often what could not be brought into force is tried again.
 const HEAL_EVERY: Duration = Duration::from_secs(1);
@@ -62,6 +67,9 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// The threads that serve clients could not be started.
+    #[error("could not start to serve clients")]
+    Loops(#[source] io::Error),
 }
 
 /// Runs the gateway of the data folder `dir` until `stop` resolves, then closes every address, resets every
@@ -87,7 +95,8 @@ pub async fn run(dir: &Path, stop: impl Future<Output = ()>) -> Result<(), Error
     let folder = Arc::new(Folder::open(dir)?);
     // Whoever publishes while the last table is being restored waits, and is not turned away.
     let control = folder.listen()?;
-    let gateway = Arc::new(Mutex::new(Gateway::restore(folder.clone()).await));
+    let loops = Loops::start().map_err(Error::Loops)?;
+    let gateway = Arc::new(Mutex::new(Gateway::restore(folder.clone(), loops).await));
 
     let mut callers = JoinSet::new();
     let mut heal = interval(HEAL_EVERY);

@@ -1,65 +1,41 @@
-use std::borrow::Cow;
-
 use model::{Fingerprint, InstanceId, Logins};
 use sha2::{Digest, Sha256};
 
-use crate::requests::Login;
+use crate::session::Credential;
 
-/// What a request by which a client signs in means for it.
+/// What a sign-in means for a client, once the node allows it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Means {
     /// The default user, with the password of this fingerprint.
     Default(Fingerprint),
     /// Somebody else.
     Another,
-    /// Nothing: it is no sign-in after all, or one that is refused.
+    /// Nothing.
     Nothing,
 }
 
 /// Reads a sign-in. One as the default user whose password is an account's name and password in one becomes one as that
-/// account; the answer says whether anything was changed, too.
-pub(crate) fn read(login: &mut Login<'_>, instance: &InstanceId, logins: &Logins) -> (Means, bool) {
-    let is_auth = login[0].eq_ignore_ascii_case(b"auth");
-    let (user, password) = match login.len() {
-        2 if is_auth => (None, 1),
-        3 if is_auth => (Some(1), 2),
-        _ if is_auth => return (Means::Nothing, false),
-        _ => match signs_in_at(login) {
-            Some(at) => (Some(at + 1), at + 2),
-            None => return (Means::Nothing, false),
-        },
-    };
-    if user.is_some_and(|user| &*login[user] != b"default") {
-        return (Means::Another, false);
+/// account.
+pub(crate) fn read(
+    user: Option<&[u8]>,
+    password: &[u8],
+    instance: &InstanceId,
+    logins: &Logins,
+) -> (Credential, Means) {
+    let as_sent = || Credential { user: user.map(<[u8]>::to_vec), password: password.to_vec() };
+    if user.is_some_and(|user| user != b"default") {
+        return (as_sent(), Means::Another);
     }
-    let sent = fingerprint(instance, &login[password]);
+    let sent = fingerprint(instance, password);
     if [&logins.password, &logins.old_password].contains(&&Some(sent.clone())) {
-        return (Means::Default(sent), false);
+        return (as_sent(), Means::Default(sent));
     }
-    let Some((name, own)) = split(&login[password], logins) else {
+    match split(password, logins) {
+        Some((name, own)) => (Credential { user: Some(name), password: own }, Means::Another),
         // Where it is known which passwords there are, this is none.
-        let means = if logins.password.is_some() { Means::Nothing } else { Means::Default(sent) };
-        return (means, false);
-    };
-    login[password] = Cow::Owned(own);
-    match user {
-        Some(user) => login[user] = Cow::Owned(name),
-        None => login.insert(password, Cow::Owned(name)),
+        None if logins.password.is_some() => (as_sent(), Means::Nothing),
+        None => (as_sent(), Means::Default(sent)),
     }
-    (Means::Another, true)
-}
-
-/// Where in a HELLO its AUTH stands, with the name and the password after it.
-fn signs_in_at(hello: &Login<'_>) -> Option<usize> {
-    let mut at = 2;
-    while at < hello.len() {
-        if hello[at].eq_ignore_ascii_case(b"auth") {
-            return (at + 2 < hello.len()).then_some(at);
-        }
-        // SETNAME and its value; anything else is wrong, and the node's to refuse.
-        at += 2;
-    }
-    None
 }
 
 /// The account's name and its password in one that has both.
@@ -96,50 +72,44 @@ mod tests {
         }
     }
 
-    fn reads(words: &str) -> (Means, String) {
-        let mut login: Login<'_> = words.split(' ').map(|word| Cow::Borrowed(word.as_bytes())).collect();
-        let (means, changed) = read(&mut login, &instance(), &logins());
-        let now: Vec<_> = login.iter().map(|word| String::from_utf8_lossy(word)).collect();
-        assert_eq!(changed, now.join(" ") != words);
-        (means, now.join(" "))
+    /// What is sent for a user and a password, or a password alone, and what it means.
+    fn reads(words: &str) -> (String, Means) {
+        let (user, password) = match words.split_once(' ') {
+            Some((user, password)) => (Some(user.as_bytes()), password),
+            None => (None, words),
+        };
+        let (credential, means) = read(user, password.as_bytes(), &instance(), &logins());
+        let words = [credential.user, Some(credential.password)];
+        let words = words.into_iter().flatten().map(|word| String::from_utf8(word).unwrap());
+        (words.collect::<Vec<_>>().join(" "), means)
     }
 
     #[test]
     fn a_name_and_a_password_in_one_become_two() {
-        for (sent, passed) in [
-            ("AUTH ann@pw", "AUTH ann pw"),
-            ("auth default ann-b@p@w", "auth ann-b p@w"),
-            ("HELLO 3 AUTH default ann@pw", "HELLO 3 AUTH ann pw"),
-            ("hello 2 SETNAME auth auth default ann@pw", "hello 2 SETNAME auth auth ann pw"),
-        ] {
-            assert_eq!(reads(sent), (Means::Another, passed.to_owned()));
+        for (sent, passed) in [("ann@pw", "ann pw"), ("default ann-b@p@w", "ann-b p@w"), ("default ann@pw", "ann pw")] {
+            assert_eq!(reads(sent), (passed.to_owned(), Means::Another));
         }
     }
 
     #[test]
     fn everything_else_stays() {
         for (sent, means) in [
-            ("AUTH", Means::Nothing),
-            ("AUTH a b c", Means::Nothing),
-            ("HELLO", Means::Nothing),
-            ("HELLO 3", Means::Nothing),
-            ("HELLO 3 AUTH default", Means::Nothing),
-            ("AUTH ann", Means::Nothing),
-            ("AUTH ann-pw", Means::Nothing),
-            ("AUTH bob@pw", Means::Nothing),
-            ("AUTH annie@pw", Means::Nothing),
-            ("AUTH ann pw", Means::Another),
-            ("AUTH ann ann@pw", Means::Another),
+            ("ann", Means::Nothing),
+            ("ann-pw", Means::Nothing),
+            ("bob@pw", Means::Nothing),
+            ("annie@pw", Means::Nothing),
+            ("ann pw", Means::Another),
+            ("ann ann@pw", Means::Another),
         ] {
-            assert_eq!(reads(sent), (means, sent.to_owned()));
+            assert_eq!(reads(sent), (sent.to_owned(), means));
         }
     }
 
     #[test]
     fn the_default_users_own_password_is_meant_first() {
         let means = |password: &str| Means::Default(fingerprint(&instance(), password.as_bytes()));
-        assert_eq!(reads("AUTH ann@own"), (means("ann@own"), "AUTH ann@own".into()));
-        assert_eq!(reads("HELLO 3 AUTH default old"), (means("old"), "HELLO 3 AUTH default old".into()));
+        assert_eq!(reads("ann@own"), ("ann@own".into(), means("ann@own")));
+        assert_eq!(reads("default old"), ("default old".into(), means("old")));
     }
 
     #[test]

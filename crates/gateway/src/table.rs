@@ -1,16 +1,72 @@
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use model::{Connected, GatewayReport, InstanceId, Route, RoutingTable, Vip};
+use model::{Connected, GatewayReport, InstanceId, Route, RoutingTable, SourceRule, Vip};
+use tokio::sync::oneshot;
 use tokio::task::{spawn_blocking, yield_now};
+use tokio::time::timeout;
 use tracing::{error, info};
 
 use crate::door::Door;
+use crate::event_loop::{EventLoop, Order};
+use crate::exchange::{Held, LoopRoute};
 use crate::folder::Folder;
 use crate::instance::Instance;
 
 /// After so many doors a table lets the connections that share the thread have it.
 const DOORS_A_TURN: usize = 64;
+
+/// The event loops that clients are served by.
+#[derive(Clone)]
+pub(crate) struct Loops(Arc<(Vec<EventLoop>, AtomicUsize)>);
+
+impl Loops {
+    /// One a core.
+    pub(crate) fn start() -> io::Result<Loops> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let loops: io::Result<_> = (0..cores).map(EventLoop::start).collect();
+        Ok(Loops(Arc::new((loops?, AtomicUsize::new(0)))))
+    }
+
+    /// The one that is to have the next client.
+    pub(crate) fn next(&self) -> &EventLoop {
+        let (loops, next) = &*self.0;
+        &loops[next.fetch_add(1, Ordering::Relaxed) % loops.len()]
+    }
+
+    async fn set_routes(&self, routes: Vec<LoopRoute>) {
+        let routes = Arc::new(routes);
+        let set = self.0.0.iter().map(|event_loop| {
+            let (done, is_done) = oneshot::channel();
+            event_loop.send(Order::SetRoutes(routes.clone(), done));
+            is_done
+        });
+        for is_done in set.collect::<Vec<_>>() {
+            // A loop that has ended has no connections.
+            let _ = is_done.await;
+        }
+    }
+
+    async fn hold(&self, instance: &Arc<Instance>, at_most: Duration) {
+        let held = self.0.0.iter().map(|event_loop| {
+            let (quiet, is_quiet) = oneshot::channel::<Held>();
+            event_loop.send(Order::Hold { instance: instance.clone(), at_most, quiet });
+            is_quiet
+        });
+        for is_quiet in held.collect::<Vec<_>>() {
+            let _ = is_quiet.await;
+        }
+    }
+
+    fn unhold(&self, instance: &Arc<Instance>) {
+        for event_loop in &self.0.0 {
+            event_loop.send(Order::Unhold(instance.clone()));
+        }
+    }
+}
 
 /// The table in force, and the doors that it consists of.
 pub(crate) struct Gateway {
@@ -20,13 +76,14 @@ pub(crate) struct Gateway {
     is_saved: bool,
     doors: BTreeMap<Vip, Door>,
     instances: BTreeMap<InstanceId, Arc<Instance>>,
+    loops: Loops,
 }
 
 impl Gateway {
     /// Brings the table that was last in force back into force.
-    pub(crate) async fn restore(folder: Arc<Folder>) -> Gateway {
+    pub(crate) async fn restore(folder: Arc<Folder>, loops: Loops) -> Gateway {
         let mut gateway =
-            Gateway { folder, table: None, is_saved: true, doors: BTreeMap::new(), instances: BTreeMap::new() };
+            Gateway { folder, table: None, is_saved: true, doors: BTreeMap::new(), instances: BTreeMap::new(), loops };
         match gateway.folder.load() {
             Ok(None) => info!("the gateway starts without a table"),
             Ok(Some(table)) => gateway.enforce(table).await,
@@ -74,7 +131,7 @@ impl Gateway {
             release: env!("CARGO_PKG_VERSION").into(),
             version: self.table.as_ref().map_or(0, |table| table.version),
             failures: self.doors.values().filter_map(Door::failure).collect(),
-            connections: self.doors.values().map(Door::connections).sum(),
+            connections: self.instances.values().map(|instance| instance.connected().open).sum(),
             instances: self.connected(),
         }
     }
@@ -88,6 +145,29 @@ impl Gateway {
     /// Closes every address and resets every connection.
     pub(crate) async fn close(&mut self) {
         close_all(std::mem::take(&mut self.doors)).await;
+        self.loops.set_routes(Vec::new()).await;
+    }
+
+    /// Holds what clients of an instance ask for, until a table names another primary, it is [released](Self::release)
+    /// or the time is up. Resolves when the primary has answered what it was asked before, or has not in time.
+    pub(crate) fn hold(
+        &self,
+        id: &InstanceId,
+        at_most: Duration,
+        quiet_within: Duration,
+    ) -> impl Future<Output = bool> + use<> {
+        let (instance, loops) = (self.instances.get(id).cloned(), self.loops.clone());
+        async move {
+            let Some(instance) = instance else { return true };
+            timeout(quiet_within, loops.hold(&instance, at_most)).await.is_ok()
+        }
+    }
+
+    /// Ends a hold.
+    pub(crate) fn release(&self, id: &InstanceId) {
+        if let Some(instance) = self.instances.get(id) {
+            self.loops.unhold(instance);
+        }
     }
 
     async fn enforce(&mut self, table: RoutingTable) {
@@ -97,21 +177,38 @@ impl Gateway {
         close_all(gone).await;
         let named: HashSet<&InstanceId> = table.routes.iter().map(|route| &route.instance).collect();
         self.instances.retain(|id, _| named.contains(id));
-        for (index, (vip, route)) in routes.into_iter().enumerate() {
+        let mut of_loops = Vec::with_capacity(routes.len());
+        for (vip, route) in &routes {
             let id = &route.instance;
             let instance = self.instances.entry(id.clone()).or_insert_with(|| Arc::new(Instance::new(id.clone())));
             instance.set(route.limits, &route.logins);
-            self.doors.entry(vip).or_insert_with(|| Door::new(vip, instance.clone())).set(route, instance);
+            let loops = &self.loops;
+            let door = self.doors.entry(*vip).or_insert_with(|| Door::new(*vip, instance.clone(), loops.clone()));
+            door.narrow(route, instance);
+            of_loops.push(LoopRoute {
+                vip: *vip,
+                instance: instance.clone(),
+                target: route.target.clone(),
+                sources: shared(&route.sources),
+            });
+        }
+        let sources: Vec<_> = of_loops.iter().map(|route| route.sources.clone()).collect();
+        self.loops.set_routes(of_loops).await;
+        for (index, ((vip, route), sources)) in routes.into_iter().zip(sources).enumerate() {
+            if let Some(door) = self.doors.get_mut(&vip) {
+                door.set(route, sources);
+            }
             if index % DOORS_A_TURN == DOORS_A_TURN - 1 {
                 yield_now().await;
             }
         }
-        for door in self.doors.values() {
-            door.settled().await;
-        }
         info!(version = table.version, routes = table.routes.len(), "a table is in force");
         self.table = Some(table);
     }
+}
+
+fn shared(sources: &Option<Vec<SourceRule>>) -> Option<Arc<Vec<SourceRule>>> {
+    sources.clone().map(Arc::new)
 }
 
 async fn close_all(doors: BTreeMap<Vip, Door>) {

@@ -32,12 +32,12 @@ async fn only_sources_that_a_rule_accepts_come_in_and_a_change_of_rules_is_live(
     let vip = route.vip;
     rig.enforce(1, &[route.clone()]).await;
     let mut caller = Caller::connect(vip).await;
-    assert_eq!(caller.ask("hi").await, "node hi");
+    assert_eq!(caller.ask("hi").await, "+node hi");
 
     route.sources = Some(vec![rule("10.0.0.0/8", true), rule("127.0.0.0/8", true)]);
     rig.enforce(2, &[route.clone()]).await;
-    assert_eq!(caller.ask("still here").await, "node still here");
-    assert_eq!(ask_once(vip, "hi").await, "node hi");
+    assert_eq!(caller.ask("still here").await, "+node still here");
+    assert_eq!(ask_once(vip, "hi").await, "+node hi");
 
     route.sources = Some(vec![rule("127.0.0.0/8", false), rule("0.0.0.0/0", true)]);
     rig.enforce(3, &[route.clone()]).await;
@@ -50,7 +50,7 @@ async fn only_sources_that_a_rule_accepts_come_in_and_a_change_of_rules_is_live(
 
     route.sources = None;
     rig.enforce(5, &[route]).await;
-    assert_eq!(ask_once(vip, "hi").await, "node hi");
+    assert_eq!(ask_once(vip, "hi").await, "+node hi");
 }
 
 #[tokio::test]
@@ -62,19 +62,19 @@ async fn an_instance_has_as_many_connections_as_it_may_over_all_its_addresses() 
     rig.enforce(1, &[first.clone(), second.clone(), other.clone()]).await;
     let mut callers = [Caller::connect(first.vip).await, Caller::connect(second.vip).await];
     for caller in &mut callers {
-        assert_eq!(caller.ask("hi").await, "node hi");
+        assert_eq!(caller.ask("hi").await, "+node hi");
     }
     let mut third = Caller::connect(second.vip).await;
     assert_eq!(third.receive().await, "-ERR max number of clients reached");
-    assert_eq!(ask_once(other.vip, "hi").await, "node hi");
+    assert_eq!(ask_once(other.vip, "hi").await, "+node hi");
     let report = rig.control.report().await.unwrap();
     assert_eq!(report.instances[&instance(1)], Connected { open: 2, on_old_password: 0 });
 
     let more = |route: &Route| Route { limits: Limits { connections: Some(3), ..Limits::default() }, ..route.clone() };
     rig.enforce(2, &[more(&first), more(&second), other]).await;
-    assert_eq!(ask_once(first.vip, "hi").await, "node hi");
+    assert_eq!(ask_once(first.vip, "hi").await, "+node hi");
     let [mut leaves, _stays] = callers;
-    assert_eq!(leaves.ask("hi").await, "node hi");
+    assert_eq!(leaves.ask("hi").await, "+node hi");
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn what_passes_is_kept_to_its_rate_in_each_direction() {
     }
     route.limits = Limits::default();
     rig.enforce(4, &[route.clone()]).await;
-    assert_eq!(ask_once(route.vip, "hi").await, "node hi");
+    assert_eq!(ask_once(route.vip, "hi").await, "+node hi");
 }
 
 #[tokio::test]
@@ -107,13 +107,13 @@ async fn two_instances_swap_their_addresses() {
     let (rig, one, two) = (Rig::start().await, Node::start("one").await, Node::start("two").await);
     let (mut first, mut second) = (route(1, free_vip(), target(&one, 1)), route(2, free_vip(), target(&two, 1)));
     rig.enforce(1, &[first.clone(), second.clone()]).await;
-    assert_eq!(ask_once(first.vip, "hi").await, "one hi");
+    assert_eq!(ask_once(first.vip, "hi").await, "+one hi");
     (first.vip, second.vip) = (second.vip, first.vip);
     second.limits.connections = Some(1);
     rig.enforce(2, &[first.clone(), second.clone()]).await;
-    assert_eq!(ask_once(first.vip, "hi").await, "one hi");
+    assert_eq!(ask_once(first.vip, "hi").await, "+one hi");
     let mut caller = Caller::connect(second.vip).await;
-    assert_eq!(caller.ask("hi").await, "two hi");
+    assert_eq!(caller.ask("hi").await, "+two hi");
     assert_eq!(Caller::connect(second.vip).await.receive().await, "-ERR max number of clients reached");
     assert_eq!(rig.control.report().await.unwrap().instances[&instance(2)].open, 1);
 }

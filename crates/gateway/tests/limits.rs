@@ -34,7 +34,7 @@ async fn without_file_descriptors_a_client_waits_and_the_gateway_rests() {
     assert!(cpu_ticks(&mut stat) - busy_before < 10, "it spins");
 
     drop(filling);
-    assert_eq!(caller.receive().await, "node hello");
+    assert_eq!(caller.receive().await, "+node hello");
 }
 
 /// How much time this process has taken of a processor, from its `/proc/self/stat`.

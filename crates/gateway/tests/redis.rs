@@ -13,60 +13,74 @@ async fn led_to(redis: &Redis) -> (Rig, Vip) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_9_is_a_reset_for_every_client() {
+async fn kill_9_is_a_reset_for_every_client_that_waits_for_an_answer() {
     let mut redis = Redis::start(&[]);
-    let (_rig, vip) = led_to(&redis).await;
+    let (rig, vip) = led_to(&redis).await;
     let mut callers = Vec::new();
     for number in 0..300 {
         let mut caller = Caller::connect(vip).await;
         assert_eq!(caller.ask("PING").await, "+PONG");
-        if number % 3 == 0 {
-            caller.send("SUBSCRIBE news").await;
-            for line in ["*3", "$9", "subscribe", "$4", "news", ":1"] {
-                assert_eq!(caller.receive().await, line);
-            }
-        } else if number % 3 == 1 {
-            caller.send("BLPOP queue 0").await;
+        match number % 3 {
+            0 => caller.subscribe("news").await,
+            1 => caller.send("BLPOP queue 0").await,
+            _ => {}
         }
         callers.push(caller);
     }
     redis.kill();
-    for mut caller in callers {
+    for caller in callers.iter_mut().skip(1).step_by(3) {
         caller.assert_reset().await;
+    }
+    // All others go on with the node that leads then.
+    let other = Redis::start(&[]);
+    rig.enforce(2, &[route(1, vip, target_at(other.addr, 1))]).await;
+    for caller in callers.iter_mut().skip(2).step_by(3) {
+        assert_eq!(caller.ask("PING").await, "+PONG");
+    }
+    let mut speaker = Caller::connect(vip).await;
+    let subscribers = callers.len().div_ceil(3);
+    soon(async { while speaker.ask("PUBLISH news hi").await != format!(":{subscribers}") {} }).await;
+    for caller in callers.iter_mut().step_by(3) {
+        for line in ["*3", "$7", "message", "$4", "news", "$2", "hi"] {
+            assert_eq!(caller.receive().await, line);
+        }
     }
 }
 
 #[tokio::test]
-async fn quit_and_client_kill_are_orderly_ends() {
+async fn quit_is_an_orderly_end() {
     let redis = Redis::start(&[]);
     let (_rig, vip) = led_to(&redis).await;
     let mut quits = Caller::connect(vip).await;
-    quits.send("QUIT").await;
-    assert_eq!(quits.end().await, ("+OK\r\n".to_owned(), Ending::Orderly));
+    quits.send("PING\nQUIT").await;
+    assert_eq!(quits.end().await, ("+PONG\r\n+OK\r\n".to_owned(), Ending::Orderly));
+}
 
-    let mut victims = Vec::new();
-    for _ in 0..300 {
-        let mut victim = Caller::connect(vip).await;
-        assert_eq!(victim.ask("PING").await, "+PONG");
-        victims.push(victim);
-    }
+#[tokio::test]
+async fn a_subscriber_whose_connection_the_node_ends_is_ended() {
+    let redis = Redis::start(&[]);
+    let (_rig, vip) = led_to(&redis).await;
+    let mut subscriber = Caller::connect(vip).await;
+    subscriber.subscribe("news").await;
     let mut killer = Caller::connect(vip).await;
-    assert_eq!(killer.ask("CLIENT KILL TYPE normal SKIPME yes").await, ":300");
-    for mut victim in victims {
-        victim.assert_ended().await;
-    }
+    assert_eq!(killer.ask("CLIENT KILL TYPE pubsub").await, ":1");
+    subscriber.assert_ended().await;
     assert_eq!(killer.ask("PING").await, "+PONG");
 }
 
 #[tokio::test]
-async fn a_client_too_many_is_told_so() {
-    let redis = Redis::start(&["--maxclients", "1"]);
+async fn clients_share_connections_to_the_node() {
+    let redis = Redis::start(&["--maxclients", "8"]);
     let (_rig, vip) = led_to(&redis).await;
-    let mut first = Caller::connect(vip).await;
-    assert_eq!(first.ask("PING").await, "+PONG");
-    let mut second = Caller::connect(vip).await;
-    assert_eq!(second.receive().await, "-ERR max number of clients reached");
-    assert_eq!(first.ask("PING").await, "+PONG");
+    let mut callers = Vec::new();
+    for _ in 0..100 {
+        let mut caller = Caller::connect(vip).await;
+        assert_eq!(caller.ask("PING").await, "+PONG");
+        callers.push(caller);
+    }
+    for mut caller in callers {
+        assert_eq!(caller.ask("PING").await, "+PONG");
+    }
 }
 
 #[tokio::test]

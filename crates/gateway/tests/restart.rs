@@ -18,10 +18,10 @@ async fn a_gateway_that_restarts_alone_brings_every_address_back() {
 
     for _ in 0..3 {
         let mut caller = Caller::connect(open).await;
-        assert_eq!(caller.ask("hello").await, "node hello");
+        assert_eq!(caller.ask("hello").await, "+node hello");
         rig.stop().await;
         rig.restart().await;
-        assert_eq!(ask_once(open, "hello").await, "node hello");
+        assert_eq!(ask_once(open, "hello").await, "+node hello");
         assert_refuses(closed).await;
         assert!(!can_be_taken(closed));
         assert_eq!(rig.control.report().await.unwrap().version, 7);
@@ -36,7 +36,7 @@ async fn a_gateway_that_ends_resets_its_connections_and_gives_its_addresses_back
     let (open, closed) = (free_vip(), free_vip());
     rig.enforce(1, &[route(1, open, target(&node, 1)), route(2, closed, None)]).await;
     let mut caller = Caller::connect(open).await;
-    assert_eq!(caller.ask("hello").await, "node hello");
+    assert_eq!(caller.ask("hello").await, "+node hello");
 
     rig.stop().await;
     assert!(can_be_taken(open) && can_be_taken(closed));
@@ -61,12 +61,12 @@ async fn a_gateway_that_is_killed_resets_its_clients_and_the_next_one_takes_over
     let (open, closed) = (free_vip(), free_vip());
     rig.enforce(1, &[route(1, open, target(&node, 1)), route(2, closed, None)]).await;
     let mut caller = Caller::connect(open).await;
-    assert_eq!(caller.ask("hello").await, "node hello");
+    assert_eq!(caller.ask("hello").await, "+node hello");
 
     drop(killed);
     caller.assert_reset().await;
     rig.restart().await;
-    assert_eq!(ask_once(open, "hello").await, "node hello");
+    assert_eq!(ask_once(open, "hello").await, "+node hello");
     assert_refuses(closed).await;
 }
 
@@ -108,7 +108,7 @@ async fn the_path_of_the_folder_may_be_longer_than_that_of_a_socket() {
     rig.enforce(1, &[route(1, vip, target(&node, 1))]).await;
     rig.stop().await;
     rig.restart().await;
-    assert_eq!(ask_once(vip, "hello").await, "node hello");
+    assert_eq!(ask_once(vip, "hello").await, "+node hello");
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_table_that_cannot_be_read_does_not_keep_the_gateway_from_starting() {
     std::fs::write(rig.dir().join("gateway/routes.json"), "{\"version\": 9, \"rou").unwrap();
     rig.restart().await;
     rig.enforce(1, &[route(1, vip, target(&node, 1))]).await;
-    assert_eq!(ask_once(vip, "hello").await, "node hello");
+    assert_eq!(ask_once(vip, "hello").await, "+node hello");
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_table_that_cannot_be_saved_is_in_force_and_saved_as_soon_as_it_can_be
     let obstacle = rig.dir().join("gateway/routes.json.new");
     std::fs::create_dir(&obstacle).unwrap();
     rig.enforce(1, &[route(1, vip, target(&node, 1))]).await;
-    assert_eq!(ask_once(vip, "hello").await, "node hello");
+    assert_eq!(ask_once(vip, "hello").await, "+node hello");
 
     std::fs::remove_dir(&obstacle).unwrap();
     let table = rig.dir().join("gateway/routes.json");
@@ -165,7 +165,7 @@ async fn a_table_that_cannot_be_saved_is_in_force_and_saved_as_soon_as_it_can_be
     .await;
     rig.stop().await;
     rig.restart().await;
-    assert_eq!(ask_once(vip, "hello").await, "node hello");
+    assert_eq!(ask_once(vip, "hello").await, "+node hello");
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ async fn an_address_leads_to_its_node() {
     let (a, b) = (Node::start("a").await, Node::start("b").await);
     let (x, y) = (free_vip(), free_vip());
     rig.enforce(1, &[route(1, x, target(&a, 1)), route(2, y, target(&b, 1))]).await;
-    assert_eq!(ask_once(x, "hello").await, "a hello");
-    assert_eq!(ask_once(y, "hello").await, "b hello");
+    assert_eq!(ask_once(x, "hello").await, "+a hello");
+    assert_eq!(ask_once(y, "hello").await, "+b hello");
 }
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn an_ipv6_address_is_an_address_too() {
     let node = Node::start_at("[::1]:0".parse().unwrap(), "node").await;
     let vip = Vip(std::net::TcpListener::bind("[::1]:0").unwrap().local_addr().unwrap());
     rig.enforce(1, &[route(1, vip, target(&node, 1))]).await;
-    assert_eq!(ask_once(vip, "hello").await, "node hello");
+    assert_eq!(ask_once(vip, "hello").await, "+node hello");
 }
 
 #[tokio::test]
@@ -34,12 +34,12 @@ async fn connections_survive_a_table_that_changes_other_routes() {
     let (x, y, z) = (free_vip(), free_vip(), free_vip());
     rig.enforce(1, &[route(1, x, target(&a, 1)), route(2, y, target(&a, 1))]).await;
     let mut kept = Caller::connect(x).await;
-    assert_eq!(kept.ask("before").await, "a before");
+    assert_eq!(kept.ask("before").await, "+a before");
 
     rig.enforce(2, &[route(3, z, target(&b, 1)), route(2, y, target(&b, 1)), route(1, x, target(&a, 1))]).await;
-    assert_eq!(kept.ask("changed").await, "a changed");
+    assert_eq!(kept.ask("changed").await, "+a changed");
     rig.enforce(3, &[route(1, x, target(&a, 1))]).await;
-    assert_eq!(kept.ask("gone").await, "a gone");
+    assert_eq!(kept.ask("gone").await, "+a gone");
 }
 
 #[tokio::test]
@@ -50,13 +50,13 @@ async fn connections_survive_the_control_plane() {
     let routes = [route(1, vip, target(&node, 1))];
     rig.enforce(1, &routes).await;
     let mut caller = Caller::connect(vip).await;
-    assert_eq!(caller.ask("one").await, "node one");
+    assert_eq!(caller.ask("one").await, "+node one");
 
     rig.control = gateway::Client::new(rig.dir());
-    assert_eq!(caller.ask("two").await, "node two");
+    assert_eq!(caller.ask("two").await, "+node two");
     rig.enforce(1, &routes).await;
     rig.enforce(2, &routes).await;
-    assert_eq!(caller.ask("three").await, "node three");
+    assert_eq!(caller.ask("three").await, "+node three");
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_control_connection_that_says_nothing_or_nonsense_harms_nobody() {
     let node = Node::start("node").await;
     let vip = free_vip();
     rig.enforce(1, &[route(1, vip, target(&node, 1))]).await;
-    assert_eq!(ask_once(vip, "hello").await, "node hello");
+    assert_eq!(ask_once(vip, "hello").await, "+node hello");
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_route_that_disappears_has_its_connections_reset_and_its_address_given
     let vip = free_vip();
     rig.enforce(1, &[route(1, vip, target(&node, 1))]).await;
     let mut caller = Caller::connect(vip).await;
-    assert_eq!(caller.ask("hello").await, "node hello");
+    assert_eq!(caller.ask("hello").await, "+node hello");
 
     rig.enforce(2, &[]).await;
     assert_refuses(vip).await;
@@ -101,7 +101,7 @@ async fn a_closed_address_refuses_and_stays_reserved() {
 
         rig.enforce(2 * round + 2, &[route(1, vip, target(&node, 1))]).await;
         assert!(!can_be_taken(vip));
-        assert_eq!(ask_once(vip, "hello").await, "node hello");
+        assert_eq!(ask_once(vip, "hello").await, "+node hello");
     }
 }
 
@@ -112,37 +112,37 @@ async fn an_address_that_closes_has_its_connections_reset() {
     let vip = free_vip();
     rig.enforce(1, &[route(1, vip, target(&node, 1))]).await;
     let mut caller = Caller::connect(vip).await;
-    assert_eq!(caller.ask("hello").await, "node hello");
+    assert_eq!(caller.ask("hello").await, "+node hello");
     rig.enforce(2, &[route(1, vip, None)]).await;
     caller.assert_reset().await;
 }
 
 #[tokio::test]
-async fn another_node_takes_over_and_connections_to_the_old_one_are_reset() {
+async fn another_node_takes_over_and_connections_go_on_with_it() {
     let rig = Rig::start().await;
     let (a, b) = (Node::start("a").await, Node::start("b").await);
     let vip = free_vip();
     rig.enforce(1, &[route(1, vip, target(&a, 1))]).await;
     let mut old = Caller::connect(vip).await;
-    assert_eq!(old.ask("hello").await, "a hello");
+    assert_eq!(old.ask("hello").await, "+a hello");
 
     rig.enforce(2, &[route(1, vip, target(&b, 1))]).await;
-    assert_eq!(ask_once(vip, "hello").await, "b hello");
-    old.assert_reset().await;
+    assert_eq!(ask_once(vip, "hello").await, "+b hello");
+    assert_eq!(old.ask("hello").await, "+b hello");
 }
 
 #[tokio::test]
-async fn another_epoch_of_the_same_node_has_connections_reset() {
+async fn another_epoch_of_the_same_node_changes_nothing_for_clients() {
     let rig = Rig::start().await;
     let node = Node::start("node").await;
     let vip = free_vip();
     rig.enforce(1, &[route(1, vip, target(&node, 1))]).await;
     let mut old = Caller::connect(vip).await;
-    assert_eq!(old.ask("hello").await, "node hello");
+    assert_eq!(old.ask("hello").await, "+node hello");
 
     rig.enforce(2, &[route(1, vip, target(&node, 2))]).await;
-    assert_eq!(ask_once(vip, "hello").await, "node hello");
-    old.assert_reset().await;
+    assert_eq!(ask_once(vip, "hello").await, "+node hello");
+    assert_eq!(old.ask("again").await, "+node again");
 }
 
 #[tokio::test]
@@ -154,11 +154,14 @@ async fn when_a_table_is_in_force_nothing_more_reaches_the_former_target() {
     let mut callers = Vec::new();
     for _ in 0..100 {
         let mut caller = Caller::connect(vip).await;
-        assert_eq!(caller.ask("hello").await, "a hello");
+        assert_eq!(caller.ask("hello").await, "+a hello");
         callers.push(caller);
     }
     assert_eq!(rig.control.report().await.unwrap().connections, 100);
-    assert_eq!(rig.publish(2, &[route(1, vip, target(&b, 1))]).await.connections, 0);
+    rig.enforce(2, &[route(1, vip, target(&b, 1))]).await;
+    for mut caller in callers {
+        assert_eq!(caller.ask("hello").await, "+b hello");
+    }
 }
 
 #[tokio::test]
@@ -168,10 +171,10 @@ async fn an_instance_that_gets_another_address_leaves_the_old_one() {
     let (old, new) = (free_vip(), free_vip());
     rig.enforce(1, &[route(1, old, target(&node, 1))]).await;
     let mut caller = Caller::connect(old).await;
-    assert_eq!(caller.ask("hello").await, "node hello");
+    assert_eq!(caller.ask("hello").await, "+node hello");
 
     rig.enforce(2, &[route(1, new, target(&node, 1))]).await;
-    assert_eq!(ask_once(new, "hello").await, "node hello");
+    assert_eq!(ask_once(new, "hello").await, "+node hello");
     assert_refuses(old).await;
     caller.assert_reset().await;
 }
@@ -183,8 +186,8 @@ async fn two_instances_can_swap_their_addresses() {
     let (x, y) = (free_vip(), free_vip());
     rig.enforce(1, &[route(1, x, target(&a, 1)), route(2, y, target(&b, 1))]).await;
     rig.enforce(2, &[route(1, y, target(&a, 1)), route(2, x, target(&b, 1))]).await;
-    assert_eq!(ask_once(x, "hello").await, "b hello");
-    assert_eq!(ask_once(y, "hello").await, "a hello");
+    assert_eq!(ask_once(x, "hello").await, "+b hello");
+    assert_eq!(ask_once(y, "hello").await, "+a hello");
 }
 
 #[tokio::test]
@@ -194,7 +197,7 @@ async fn an_older_table_is_dropped_and_answered_with_the_newer_version() {
     let vip = free_vip();
     rig.enforce(5, &[route(1, vip, target(&a, 1))]).await;
     assert_eq!(rig.publish(4, &[route(1, vip, target(&b, 2))]).await.version, 5);
-    assert_eq!(ask_once(vip, "hello").await, "a hello");
+    assert_eq!(ask_once(vip, "hello").await, "+a hello");
 }
 
 #[tokio::test]
@@ -204,9 +207,9 @@ async fn the_table_in_force_again_changes_nothing_in_whatever_order() {
     let routes = [route(1, free_vip(), target(&node, 1)), route(2, free_vip(), None)];
     rig.enforce(1, &routes).await;
     let mut caller = Caller::connect(routes[0].vip).await;
-    assert_eq!(caller.ask("hello").await, "node hello");
+    assert_eq!(caller.ask("hello").await, "+node hello");
     rig.enforce(1, &[routes[1].clone(), routes[0].clone()]).await;
-    assert_eq!(caller.ask("again").await, "node again");
+    assert_eq!(caller.ask("again").await, "+node again");
 }
 
 #[tokio::test]
@@ -223,7 +226,7 @@ async fn a_table_that_contradicts_itself_or_the_one_in_force_is_refused() {
         let refusal = rig.control.publish(&RoutingTable { version, routes }).await.unwrap_err();
         assert!(matches!(&refusal, ClientError::Refused(why) if why.contains(reason)), "{refusal}");
     }
-    assert_eq!(ask_once(vip, "hello").await, "node hello");
+    assert_eq!(ask_once(vip, "hello").await, "+node hello");
 }
 
 #[tokio::test]
@@ -241,12 +244,12 @@ async fn a_taken_port_is_reported_and_heals_by_itself() {
         assert_eq!(failure.instance, instance(number));
         assert_eq!(failure.reason, format!("another process has port {} of {}", vip.0.port(), vip.0.ip()));
     }
-    assert_eq!(ask_once(other, "hello").await, "node hello");
+    assert_eq!(ask_once(other, "hello").await, "+node hello");
 
     drop(thieves);
     let healed = async { while !rig.control.report().await.unwrap().failures.is_empty() {} };
     soon(healed).await;
-    assert_eq!(ask_once(taken, "hello").await, "node hello");
+    assert_eq!(ask_once(taken, "hello").await, "+node hello");
     assert_refuses(reserved).await;
     assert!(!can_be_taken(reserved));
 }
@@ -278,7 +281,7 @@ async fn thousands_of_routes_come_into_force_and_go_in_a_moment() {
     let began = Instant::now();
     let report = rig.publish(1, &routes).await;
     assert_eq!(report.failures.len(), 500);
-    assert_eq!(ask_once(routes[1999].vip, "hello").await, "node hello");
+    assert_eq!(ask_once(routes[1999].vip, "hello").await, "+node hello");
     rig.enforce(2, &[]).await;
     assert_refuses(routes[1999].vip).await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());

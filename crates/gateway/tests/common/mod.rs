@@ -125,8 +125,8 @@ pub(crate) fn route(number: u64, vip: Vip, target: Option<Target>) -> Route {
     }
 }
 
-/// A node that answers each line with its name and the line. `quit` makes it answer and end the connection, `drop`
-/// end it without an answer, and `hush` say nothing.
+/// A node that answers each request with its name and the words of the request. `drop` makes it end the connection without
+/// an answer, and `hush` say nothing.
 pub(crate) struct Node {
     pub(crate) addr: SocketAddr,
     task: JoinHandle<()>,
@@ -143,7 +143,7 @@ impl Node {
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(answer_lines(stream, name));
+                connections.spawn(answer_requests(stream, name));
             }
         });
         Node { addr, task }
@@ -156,23 +156,43 @@ impl Node {
     }
 }
 
-async fn answer_lines(stream: TcpStream, name: &str) -> io::Result<()> {
+async fn answer_requests(stream: TcpStream, name: &str) -> io::Result<()> {
     let mut stream = BufStream::new(stream);
     loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).await? == 0 {
-            return Ok(());
-        }
-        match line.trim_end() {
+        let Some(words) = read_request(&mut stream).await? else { return Ok(()) };
+        match words.as_str() {
             "drop" => return Ok(()),
             "hush" => continue,
-            said => stream.write_all(format!("{name} {said}\n").as_bytes()).await?,
+            said => stream.write_all(format!("+{name} {said}\r\n").as_bytes()).await?,
         }
         stream.flush().await?;
-        if line == "quit\n" {
-            return Ok(());
-        }
     }
+}
+
+/// The words of the next request, with spaces between them.
+pub(crate) async fn read_request(stream: &mut BufStream<TcpStream>) -> io::Result<Option<String>> {
+    let mut words = Vec::new();
+    let mut left = match read_number(stream, '*').await? {
+        Some(count) => count,
+        None => return Ok(None),
+    };
+    while left > 0 {
+        let Some(length) = read_number(stream, '$').await? else { return Ok(None) };
+        let mut word = vec![0; length + 2];
+        stream.read_exact(&mut word).await?;
+        words.push(String::from_utf8_lossy(&word[..length]).into_owned());
+        left -= 1;
+    }
+    Ok(Some(words.join(" ")))
+}
+
+async fn read_number(stream: &mut BufStream<TcpStream>, mark: char) -> io::Result<Option<usize>> {
+    let mut line = String::new();
+    if stream.read_line(&mut line).await? == 0 {
+        return Ok(None);
+    }
+    let number = line.trim_end().strip_prefix(mark).and_then(|number| number.parse().ok());
+    Ok(Some(number.ok_or(io::ErrorKind::InvalidData)?))
 }
 
 /// A client's connection.
@@ -197,6 +217,13 @@ impl Caller {
     pub(crate) async fn ask(&mut self, line: &str) -> String {
         self.send(line).await;
         self.receive().await
+    }
+
+    pub(crate) async fn subscribe(&mut self, channel: &str) {
+        self.send(&format!("SUBSCRIBE {channel}")).await;
+        for line in ["*3", "$9", "subscribe", &format!("${}", channel.len()), channel, ":1"] {
+            assert_eq!(self.receive().await, line);
+        }
     }
 
     /// What is left to be read, and how it ends.

@@ -1,0 +1,429 @@
+//! What the table says of instances and addresses, and how clients are held while a primary hands over to another.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{NodeId, SourceRule, Target, Vip};
+use tokio::sync::oneshot;
+use tracing::debug;
+
+use super::answers::{Pending, Special, What};
+use super::clients::{End, Wait};
+use super::upstreams::Phase;
+use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
+use crate::commands::{Commands, NAMED_ALONE};
+use crate::connection::ClientAddr;
+use crate::instance::Instance;
+use crate::session::Identity;
+use crate::world::World;
+
+/// How long a former primary may take to answer what it was asked before it was held.
+const PART_FOR: Duration = Duration::from_secs(1);
+/// How long a client waits whose command was broken off, as a change of the primary does, for that change.
+const LIMBO_FOR: Duration = Duration::from_secs(2);
+/// How long clients are held until a new primary has the scripts that the former one had.
+const LOAD_FOR: Duration = Duration::from_secs(1);
+
+/// A route, as a loop needs it.
+#[derive(Clone)]
+pub(crate) struct LoopRoute {
+    pub(crate) vip: Vip,
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) target: Option<Target>,
+    pub(crate) sources: Option<Arc<Vec<SourceRule>>>,
+}
+
+/// An address.
+pub(super) struct Door {
+    pub(super) branch: BranchKey,
+    is_open: bool,
+    sources: Option<Arc<Vec<SourceRule>>>,
+}
+
+impl Door {
+    /// Whether clients from there may come in.
+    pub(super) fn accepts(&self, from: ClientAddr) -> bool {
+        self.is_open && accepts(self.sources.as_deref().map(Vec::as_slice), from)
+    }
+}
+
+/// Whether rules let a client connect: the first that names its source decides.
+pub(crate) fn accepts(rules: Option<&[SourceRule]>, from: ClientAddr) -> bool {
+    let Some(rules) = rules else { return true };
+    let from = from.0.ip().to_canonical();
+    rules.iter().find(|rule| rule.from.contains(&from)).is_some_and(|rule| rule.accepts)
+}
+
+/// An instance, as far as this loop has clients of it.
+pub(super) struct Branch {
+    pub(super) instance: Arc<Instance>,
+    pub(super) target: Option<Target>,
+    /// All its upstreams, those that part too.
+    pub(super) upstreams: HashSet<UpstreamKey>,
+    /// Those that are shared, by what they are.
+    pub(super) pool: HashMap<Identity, UpstreamKey>,
+    pub(super) commands: Arc<Commands>,
+    /// Whose commands these are; they are learned again where another node leads.
+    learned_from: Option<NodeId>,
+    hold: Option<Hold>,
+    /// Clients that are held.
+    pub(super) waiting: Vec<ClientKey>,
+    /// The one upstream that tries to reach a node that does not answer, and those that wait for what comes of it.
+    pub(super) prober: Option<UpstreamKey>,
+    pub(super) dialing: Vec<UpstreamKey>,
+    /// Whether the primary has yet to get the scripts that clients rely on.
+    loads_scripts: bool,
+}
+
+/// Nothing new is sent to the primary.
+struct Hold {
+    number: u64,
+    /// Who waits for the primary to have answered everything.
+    quiet: Option<oneshot::Sender<Held>>,
+}
+
+/// How a hold began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Nothing is under way to the primary but what waits there.
+    Quiet,
+    /// This loop has nothing to hold.
+    Nothing,
+}
+
+impl Branch {
+    pub(super) fn is_held(&self) -> bool {
+        self.hold.is_some()
+    }
+
+    /// The requests that bring a new primary its scripts, once.
+    pub(super) fn scripts_to_load(&mut self) -> Vec<Vec<u8>> {
+        if self.loads_scripts { self.instance.scripts_to_load() } else { Vec::new() }
+    }
+}
+
+impl<W: World> Exchange<W> {
+    /// Brings routes into force. Nothing more is sent to a former target once this returns.
+    pub(crate) fn set_routes(&mut self, routes: &[LoopRoute]) {
+        let named: HashSet<Vip> = routes.iter().map(|route| route.vip).collect();
+        self.doors.retain(|vip, _| named.contains(vip));
+        for route in routes {
+            let branch = self.set_branch(route);
+            let is_open = route.target.is_some();
+            self.doors.insert(route.vip, Door { branch, is_open, sources: route.sources.clone() });
+        }
+        let keys: Vec<_> = self.clients.keys().collect();
+        for key in keys {
+            let Some(client) = self.clients.get_mut(key) else { continue };
+            match self.doors.get(&client.vip) {
+                Some(door) if door.accepts(client.from) => {
+                    let branch = door.branch;
+                    if branch != client.branch {
+                        self.change_branch(key, branch);
+                    }
+                }
+                _ => self.cut(key, "its address is closed to it"),
+            }
+        }
+        let instances: HashSet<_> = routes.iter().map(|route| &route.instance.id).collect();
+        let gone: Vec<_> = self.by_instance.extract_if(|id, _| !instances.contains(id)).collect();
+        for (_, branch) in gone {
+            self.remove_branch(branch);
+        }
+        self.settle();
+    }
+
+    fn set_branch(&mut self, route: &LoopRoute) -> BranchKey {
+        let key = *self.by_instance.entry(route.instance.id.clone()).or_insert_with(|| {
+            self.branches.insert(Branch {
+                instance: route.instance.clone(),
+                target: None,
+                upstreams: HashSet::new(),
+                pool: HashMap::new(),
+                commands: Arc::new(NAMED_ALONE.clone()),
+                learned_from: None,
+                hold: None,
+                waiting: Vec::new(),
+                prober: None,
+                dialing: Vec::new(),
+                loads_scripts: false,
+            })
+        });
+        let branch = &mut self.branches[key];
+        branch.instance = route.instance.clone();
+        // All open addresses of an instance lead to the same node.
+        if let Some(target) = &route.target {
+            let place = |target: &Target| (target.node.clone(), target.addr);
+            let stays = branch.target.as_ref().is_some_and(|former| place(former) == place(target));
+            branch.target = Some(target.clone());
+            if !stays {
+                self.change_target(key);
+            }
+        }
+        key
+    }
+
+    /// The primary is another one.
+    fn change_target(&mut self, key: BranchKey) {
+        let branch = &mut self.branches[key];
+        let by_plan = branch.hold.is_some();
+        branch.pool.clear();
+        branch.prober = None;
+        branch.dialing.clear();
+        branch.loads_scripts = branch.instance.has_scripts();
+        for upstream in branch.upstreams.clone() {
+            self.leave_upstream(upstream, by_plan);
+        }
+        if self.branches[key].loads_scripts && self.load_scripts(key) {
+            return;
+        }
+        self.release(key);
+    }
+
+    /// Leaves a node that leads no more.
+    fn leave_upstream(&mut self, key: UpstreamKey, by_plan: bool) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        upstream.is_open = false;
+        let has_begun = matches!(upstream.phase, Phase::Ready | Phase::Parting);
+        if has_begun && by_plan && !upstream.pending.is_empty() {
+            // It was fenced when all that was asked of it before had been done or was refused: what it says is true.
+            upstream.phase = Phase::Parting;
+            self.set_timer(PART_FOR, Timer::Part(key));
+            return;
+        }
+        self.abandon(key);
+    }
+
+    /// What a former primary has not answered by now is not waited for.
+    pub(super) fn part(&mut self, key: UpstreamKey) {
+        if self.upstreams.get(key).is_some_and(|upstream| upstream.phase == Phase::Parting) {
+            self.abandon(key);
+        }
+    }
+
+    fn abandon(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.remove_upstream(key) else { return };
+        for pending in &upstream.pending {
+            self.cut(pending.client, "the primary is another one, and what the former one has done can't be known");
+        }
+        for client in upstream.waiting {
+            if let Some(waiting) = self.clients.get_mut(client).filter(|waiting| waiting.upstream == Some(key)) {
+                waiting.upstream = None;
+                waiting.owns = false;
+                self.todo.push_back(client);
+            }
+        }
+        if let Some(owner) = upstream.owner
+            && self.clients.contains_key(owner)
+        {
+            if upstream.is_spliced {
+                return self.cut(owner, "the primary is another one, and its session can't be carried there");
+            }
+            self.carry(owner, false);
+        }
+    }
+
+    /// An own upstream that parts and has answered everything: its client goes on with another.
+    pub(super) fn parted(&mut self, key: UpstreamKey) {
+        let is_done = |upstream: &super::Upstream<W::Wire>| {
+            upstream.phase == Phase::Parting && upstream.pending.is_empty() && upstream.stalled_by.is_none()
+        };
+        if self.upstreams.get(key).is_some_and(is_done) {
+            self.abandon(key);
+        }
+    }
+
+    /// Holds what clients of an instance ask for, until another node leads or the hold is ended, at most for `at_most`. The
+    /// answer comes when the primary has answered all that it was asked.
+    pub(crate) fn hold(&mut self, instance: &Instance, at_most: Duration, quiet: oneshot::Sender<Held>) {
+        let Some(&key) = self.by_instance.get(&instance.id) else {
+            let _ = quiet.send(Held::Nothing);
+            return;
+        };
+        self.holds += 1;
+        let number = self.holds;
+        let branch = &mut self.branches[key];
+        branch.hold = Some(Hold { number, quiet: Some(quiet) });
+        for upstream in &branch.upstreams {
+            if let Some(upstream) = self.upstreams.get_mut(*upstream) {
+                upstream.is_open = false;
+            }
+        }
+        self.set_timer(at_most, Timer::HoldEnds(key, number));
+        self.settle();
+    }
+
+    /// Ends a hold: the primary has stayed what it was.
+    pub(crate) fn unhold(&mut self, instance: &Instance) {
+        if let Some(&key) = self.by_instance.get(&instance.id) {
+            self.release(key);
+            self.settle();
+        }
+    }
+
+    pub(super) fn end_hold(&mut self, key: BranchKey, number: u64) {
+        if self.branches.get(key).is_some_and(|branch| branch.hold.as_ref().is_some_and(|hold| hold.number == number)) {
+            debug!("a hold was not ended in time");
+            self.release(key);
+        }
+    }
+
+    fn release(&mut self, key: BranchKey) {
+        let Some(branch) = self.branches.get_mut(key) else { return };
+        branch.hold = None;
+        self.todo.extend(branch.waiting.drain(..));
+        for upstream in &branch.upstreams {
+            if let Some(upstream) = self.upstreams.get_mut(*upstream) {
+                upstream.is_open = upstream.phase == Phase::Ready;
+            }
+        }
+    }
+
+    /// Holds one client, whose command was broken off: until another node leads, or for a time.
+    pub(super) fn hold_client(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.wait = Wait::Held;
+        let is_held = self.branches.get_mut(client.branch).is_some_and(|branch| {
+            branch.waiting.push(key);
+            branch.is_held()
+        });
+        if !is_held {
+            self.set_timer(LIMBO_FOR, Timer::Resume(key));
+        }
+        self.watch_client(key);
+    }
+
+    pub(super) fn tell_who_waits_for_quiet(&mut self) {
+        for branch in self.branches.values_mut() {
+            let Some(hold) = branch.hold.as_mut().filter(|hold| hold.quiet.is_some()) else { continue };
+            let is_quiet = |key: &UpstreamKey| {
+                let Some(upstream) = self.upstreams.get(*key) else { return true };
+                let waits = |pending: &Pending| match &pending.what {
+                    What::Special(special) => matches!(**special, Special::Blocked { .. }),
+                    _ => !self.clients.contains_key(pending.client),
+                };
+                let uploads = upstream.owner.and_then(|owner| self.clients.get(owner));
+                upstream.is_spliced
+                    || upstream.pending.iter().all(waits) && uploads.is_none_or(|client| client.upload.is_none())
+            };
+            if branch.upstreams.iter().all(is_quiet)
+                && let Some(quiet) = hold.quiet.take()
+            {
+                let _ = quiet.send(Held::Quiet);
+            }
+        }
+    }
+
+    /// Puts a client through to another instance, whose address its own has become.
+    fn change_branch(&mut self, key: ClientKey, branch: BranchKey) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let instance = self.branches[branch].instance.clone();
+        let Some(guest) = instance.admit() else {
+            return self.cut(key, "its address leads to another instance, which has no place for it");
+        };
+        client.guest = guest;
+        client.branch = branch;
+        let upstream = client.upstream.take();
+        let owned = std::mem::take(&mut client.owns);
+        if client.in_flight > 0 {
+            return self.cut(key, "its address leads to another instance, and what it has asked for can't be known");
+        }
+        if let Some(upstream) = upstream.filter(|_| owned) {
+            self.remove_upstream(upstream);
+        }
+        match self.clients.get_mut(key) {
+            Some(client) if client.wait == Wait::Held => self.todo.push_back(key),
+            _ => {}
+        }
+        self.carry(key, false);
+    }
+
+    fn remove_branch(&mut self, key: BranchKey) {
+        let Some(branch) = self.branches.get(key) else { return };
+        let clients: Vec<_> =
+            self.clients.iter().filter(|(_, client)| client.branch == key).map(|(client, _)| client).collect();
+        let upstreams: Vec<_> = branch.upstreams.iter().copied().collect();
+        for client in clients {
+            self.drop_client(client, End::Reset);
+        }
+        for upstream in upstreams {
+            self.remove_upstream(upstream);
+        }
+        self.branches.remove(key);
+    }
+
+    /// Has a new primary get the scripts that clients rely on, over whichever connection; they are held until then.
+    /// Whether there is any.
+    fn load_scripts(&mut self, key: BranchKey) -> bool {
+        let of_branch = self.clients.values().filter(|client| client.branch == key);
+        let identities = of_branch.map(|client| &client.identity);
+        let Some(identity) = identities.max_by_key(|identity| identity.login.is_some()).cloned() else { return false };
+        self.holds += 1;
+        let number = self.holds;
+        self.branches[key].hold = Some(Hold { number, quiet: None });
+        self.set_timer(LOAD_FOR, Timer::HoldEnds(key, number));
+        self.open_shared(key, identity);
+        true
+    }
+
+    /// An upstream is ready, and with it the scripts.
+    pub(super) fn loaded_scripts(&mut self, key: BranchKey) {
+        if let Some(branch) = self.branches.get_mut(key)
+            && std::mem::take(&mut branch.loads_scripts)
+        {
+            self.release(key);
+        }
+    }
+
+    /// Asks nodes which commands they have, where that is not known.
+    pub(super) fn learn_commands(&mut self) {
+        for branch in self.branches.values_mut() {
+            let Some(node) = branch.target.as_ref().map(|target| &target.node) else { continue };
+            if branch.learned_from.as_ref() == Some(node) {
+                continue;
+            }
+            if let Some(commands) = branch.instance.commands_of(node) {
+                branch.commands = commands;
+                branch.learned_from = Some(node.clone());
+                continue;
+            }
+            let asks_for_password = branch.instance.asks_for_password();
+            let may_ask = |identity: &&Identity| identity.login.is_some() || !asks_for_password;
+            let idle = branch.pool.iter().filter(|(identity, _)| may_ask(identity)).map(|(_, key)| *key);
+            let Some(key) = idle.into_iter().find(|key| self.upstreams.get(*key).is_some_and(|of| of.is_open)) else {
+                continue;
+            };
+            let what = What::Special(Box::new(Special::Commands));
+            if let Some(upstream) = self.upstreams.get_mut(key) {
+                upstream.push(b"*1\r\n$7\r\nCOMMAND\r\n", Pending { client: ClientKey::default(), command: 0, what });
+                self.unsent.push(key);
+            }
+        }
+    }
+
+    pub(super) fn take_commands(&mut self, key: UpstreamKey, reply: &[u8]) {
+        let Some(upstream) = self.upstreams.get(key) else { return };
+        let Some(branch) = self.branches.get_mut(upstream.branch) else { return };
+        let Some(node) = branch.target.as_ref().map(|target| target.node.clone()) else { return };
+        match Commands::learn(reply) {
+            Some(commands) => {
+                branch.commands = branch.instance.keep_commands(node.clone(), commands);
+                branch.learned_from = Some(node);
+            }
+            // Whoever may not ask for them: another connection will.
+            None => debug!("a node does not say which commands it has"),
+        }
+    }
+
+    /// Resets everybody.
+    pub(crate) fn reset_all(&mut self) {
+        let clients: Vec<_> = self.clients.keys().collect();
+        for client in clients {
+            self.drop_client(client, End::Reset);
+        }
+    }
+
+    /// Ends clients that ask for nothing as long as their instance lets nobody.
+    pub(super) fn end_idle_clients(&mut self) {}
+}

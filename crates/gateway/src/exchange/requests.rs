@@ -1,0 +1,610 @@
+//! What each request means, and where it goes.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::answers::{Pending, Special, What};
+use super::clients::{End, Wait};
+use super::{ClientKey, Exchange, UpstreamKey};
+use crate::commands::{Command, Kind, Timeout, Topic};
+use crate::framing::{Framer, write_request};
+use crate::login::{self, Means};
+use crate::session::{Identity, Transaction, Voice};
+use crate::world::World;
+
+/// A request that is all there, or as much of a long one as there is.
+pub(super) struct Request<'a> {
+    pub(super) framer: &'a Framer,
+    pub(super) bytes: &'a [u8],
+    pub(super) length: usize,
+}
+
+impl<'a> Request<'a> {
+    /// How many arguments it has, its name among them.
+    fn len(&self) -> usize {
+        self.framer.len()
+    }
+
+    fn arg(&self, index: usize) -> &'a [u8] {
+        self.framer.arg(self.bytes, index)
+    }
+
+    fn is(&self, index: usize, word: &str) -> bool {
+        self.arg(index).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    fn args(&self, from: usize) -> impl Iterator<Item = &'a [u8]> {
+        (from..self.len()).map(|index| self.arg(index))
+    }
+
+    /// As a list, whatever it came as.
+    fn list(&self) -> &'a [u8] {
+        self.framer.request(self.bytes, self.length)
+    }
+}
+
+impl<W: World> Exchange<W> {
+    /// Does what a request asks for, or sends it on. Whether it was taken: otherwise the client waits, and the request is
+    /// looked at again when it goes on.
+    pub(super) fn request(&mut self, key: ClientKey, request: &Request<'_>) -> bool {
+        let Some(client) = self.clients.get(key) else { return true };
+        let command = self.branches[client.branch].commands.find(request.arg(0));
+        if client.session.is_none() && command.kind == Kind::Plain {
+            // What nearly all requests are.
+            let Some(upstream) = self.place(key, false) else { return self.is_gone(key) };
+            self.send(key, upstream, request.list(), command, What::Plain);
+            return true;
+        }
+        if client.session.as_ref().is_some_and(|session| session.transaction.is_some()) {
+            return self.request_in_transaction(key, request, command);
+        }
+        match command.kind {
+            Kind::Plain => self.pass(key, request, command, false),
+            Kind::Eval => {
+                if request.len() > 2 {
+                    client.guest.instance.keep_script(request.arg(1));
+                }
+                self.pass(key, request, command, false)
+            }
+            Kind::Script => self.script(key, request, command),
+            Kind::Function => self.pass(key, request, command, request.is(1, "kill")),
+            Kind::Wait => self.wait(key, request, command),
+            Kind::Blocking(timeout) => self.block(key, request, command, timeout),
+            Kind::Auth => self.auth(key, request, command),
+            Kind::Hello => self.hello(key, request, command),
+            Kind::Select => self.select(key, request, command),
+            Kind::Client => self.client_command(key, request, command),
+            Kind::Multi => self.multi(key, request, command),
+            // Without a transaction the node says what is wrong.
+            Kind::Exec | Kind::Discard => self.pass(key, request, command, false),
+            Kind::Watch => self.watch(key, request, command),
+            Kind::Unwatch => self.unwatch(key, request, command),
+            Kind::Subscribe(topic) => self.subscribe(key, request, command, topic),
+            Kind::Unsubscribe(topic) => self.unsubscribe(key, request, command, topic),
+            Kind::Reset => self.reset(key, request, command),
+            Kind::Quit => self.quit(key),
+            Kind::Opaque => self.splice(key, request),
+            Kind::Foreign => {
+                self.leave(key);
+                true
+            }
+        }
+    }
+
+    /// Sends what there is of a long request, over an upstream of the client's own.
+    pub(super) fn long_request(&mut self, key: ClientKey, request: &Request<'_>) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return true };
+        let command = self.branches[client.branch].commands.find(request.arg(0));
+        let in_transaction = client.session.as_ref().is_some_and(|session| session.transaction.is_some());
+        let can_pass = matches!(command.kind, Kind::Plain | Kind::Eval | Kind::Function)
+            || in_transaction && matches!(command.kind, Kind::Blocking(_));
+        if !can_pass {
+            return false;
+        }
+        let Some(upstream) = self.place(key, true) else { return self.is_gone(key) };
+        let what = if in_transaction {
+            let session = self.clients[key].session();
+            if let Some(transaction) = &mut session.transaction {
+                transaction.requests = None;
+            }
+            What::Queued
+        } else {
+            What::Plain
+        };
+        self.send(key, upstream, request.list(), command, what);
+        true
+    }
+
+    fn is_gone(&self, key: ClientKey) -> bool {
+        !self.clients.contains_key(key)
+    }
+
+    /// Sends a request on that needs nothing else.
+    fn pass(&mut self, key: ClientKey, request: &Request<'_>, command: Command, own: bool) -> bool {
+        self.pass_as(key, request.list(), command, own, What::Plain)
+    }
+
+    fn pass_as(&mut self, key: ClientKey, request: &[u8], command: Command, own: bool, what: What) -> bool {
+        let Some(upstream) = self.place(key, own) else { return self.is_gone(key) };
+        self.send(key, upstream, request, command, what);
+        true
+    }
+
+    fn pass_special(&mut self, key: ClientKey, request: &[u8], command: Command, own: bool, what: Special) -> bool {
+        self.pass_as(key, request, command, own, What::Special(Box::new(what)))
+    }
+
+    /// Sends a request to a node.
+    pub(super) fn send(&mut self, key: ClientKey, to: UpstreamKey, request: &[u8], command: Command, what: What) {
+        let Some(upstream) = self.upstreams.get_mut(to) else { return };
+        if upstream.push(request, Pending { client: key, command: command.id, what }) {
+            self.unsent.push(to);
+        }
+        if let Some(client) = self.clients.get_mut(key) {
+            client.in_flight += 1;
+        }
+    }
+
+    /// Whether all that the client has asked for is answered; else it waits for that.
+    fn is_answered(&mut self, key: ClientKey) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        if client.in_flight > 0 {
+            client.wait = Wait::Answers;
+        }
+        client.in_flight == 0
+    }
+
+    /// Has the client wait until what was just sent is answered.
+    fn await_answer(&mut self, key: ClientKey) -> bool {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.wait = Wait::Answers;
+        }
+        true
+    }
+
+    fn request_in_transaction(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        let Some(upstream) = self.place(key, true) else { return self.is_gone(key) };
+        let Some(client) = self.clients.get_mut(key) else { return true };
+        let session = client.session();
+        match command.kind {
+            Kind::Exec => {
+                let spoilt = session.transaction.take().is_some_and(|transaction| transaction.is_spoilt);
+                let is_void = std::mem::take(&mut session.watched_elsewhere) && !spoilt;
+                session.watches = false;
+                if !is_void {
+                    self.send(key, upstream, request.list(), command, What::Plain);
+                    return true;
+                }
+                // The keys it watched may have changed in between.
+                let nil: &[u8] = if client.identity.protocol == 3 { b"_\r\n" } else { b"*-1\r\n" };
+                let instead = What::Special(Box::new(Special::Instead(nil.to_vec())));
+                self.send(key, upstream, b"*1\r\n$7\r\nDISCARD\r\n", command, instead);
+            }
+            Kind::Discard => {
+                session.transaction = None;
+                session.watches = false;
+                session.watched_elsewhere = false;
+                self.send(key, upstream, request.list(), command, What::Plain);
+            }
+            Kind::Quit => return self.quit(key),
+            Kind::Reset => return self.reset(key, request, command),
+            Kind::Multi | Kind::Watch => self.send(key, upstream, request.list(), command, What::Plain),
+            Kind::Plain
+            | Kind::Blocking(_)
+            | Kind::Eval
+            | Kind::Script
+            | Kind::Function
+            | Kind::Unwatch
+            | Kind::Wait => {
+                if let Some(transaction) = &mut session.transaction {
+                    transaction.add(request.list());
+                }
+                self.send(key, upstream, request.list(), command, What::Queued);
+            }
+            // What would change the session once the transaction is executed: nobody follows that.
+            Kind::Auth
+            | Kind::Hello
+            | Kind::Select
+            | Kind::Client
+            | Kind::Subscribe(_)
+            | Kind::Unsubscribe(_)
+            | Kind::Opaque
+            | Kind::Foreign => return self.splice(key, request),
+        }
+        true
+    }
+
+    fn multi(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        if !self.pass_special(key, request.list(), command, true, Special::Begin) {
+            return false;
+        }
+        if let Some(client) = self.clients.get_mut(key) {
+            client.session().transaction = Some(Transaction::begun());
+        }
+        true
+    }
+
+    fn watch(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        if !self.pass(key, request, command, true) {
+            return false;
+        }
+        if let Some(client) = self.clients.get_mut(key) {
+            client.session().watches = true;
+        }
+        true
+    }
+
+    fn unwatch(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        if !self.pass(key, request, command, false) {
+            return false;
+        }
+        if let Some(client) = self.clients.get_mut(key)
+            && let Some(session) = &mut client.session
+        {
+            session.watches = false;
+            session.watched_elsewhere = false;
+        }
+        true
+    }
+
+    fn script(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        if request.is(1, "load") && request.len() == 3 {
+            let body = request.arg(2).to_vec();
+            return self.pass_special(key, request.list(), command, false, Special::Load(body));
+        }
+        if request.is(1, "flush") {
+            return self.pass_special(key, request.list(), command, false, Special::FlushScripts);
+        }
+        if request.is(1, "debug") {
+            return self.splice(key, request);
+        }
+        // The script that it is to end keeps others' answers waiting.
+        self.pass(key, request, command, request.is(1, "kill"))
+    }
+
+    /// WAIT counts the replicas that have the last write of its own connection, which has made none: but after any command
+    /// that connection stands where all writes are that were answered before.
+    fn wait(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        if !self.is_answered(key) {
+            return self.is_gone(key);
+        }
+        let Some(upstream) = self.place(key, true) else { return self.is_gone(key) };
+        let before = What::Special(Box::new(Special::Instead(Vec::new())));
+        self.send(key, upstream, b"*1\r\n$4\r\nPING\r\n", command, before);
+        self.send(key, upstream, request.list(), command, What::Plain);
+        self.await_block(key)
+    }
+
+    fn await_block(&mut self, key: ClientKey) -> bool {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.wait = Wait::Block;
+        }
+        true
+    }
+
+    fn block(&mut self, key: ClientKey, request: &Request<'_>, command: Command, timeout: Timeout) -> bool {
+        let Some(timeout) = Waiting::of(request, timeout) else { return self.pass(key, request, command, false) };
+        if !self.is_answered(key) {
+            return self.is_gone(key);
+        }
+        let blocked = Special::Blocked { request: request.list().to_vec(), timeout, since: self.world.now() };
+        if !self.pass_special(key, request.list(), command, true, blocked) {
+            return self.is_gone(key);
+        }
+        self.await_block(key)
+    }
+
+    fn auth(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        let (user, password) = match request.len() {
+            2 => (None, request.arg(1)),
+            3 => (Some(request.arg(1)), request.arg(2)),
+            _ => return self.pass(key, request, command, false),
+        };
+        let Some(client) = self.clients.get(key) else { return true };
+        let instance = &client.guest.instance;
+        let (credential, means) = login::read(user, password, &instance.id, &instance.rules().logins);
+        let mut args: Vec<&[u8]> = vec![b"AUTH"];
+        args.extend(credential.user.as_deref());
+        args.push(&credential.password);
+        let mut list = Vec::new();
+        write_request(&args, &mut list);
+        let wanted = Identity { login: Some(Rc::new(credential)), ..client.identity.clone() };
+        let has = Identity { login: wanted.login.clone(), ..Identity::default() };
+        self.identify(
+            key,
+            &list,
+            command,
+            Turn { wanted, from: Identity::default(), has, means: Some(means), name: None },
+        )
+    }
+
+    fn hello(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        let Some(client) = self.clients.get(key) else { return true };
+        let protocol = match request.arg(1) {
+            b"2" => 2,
+            b"3" => 3,
+            // It changes nothing.
+            _ => return self.pass(key, request, command, false),
+        };
+        let mut args: Vec<Vec<u8>> = request.args(0).map(<[u8]>::to_vec).collect();
+        let (mut login, mut means, mut name) = (None, None, None);
+        let mut at = 2;
+        while at < args.len() {
+            if request.is(at, "auth") && at + 2 < args.len() {
+                let instance = &client.guest.instance;
+                let logins = &instance.rules().logins;
+                let (credential, meant) = login::read(Some(&args[at + 1]), &args[at + 2], &instance.id, logins);
+                args[at + 1] = credential.user.clone().unwrap_or_else(|| b"default".to_vec());
+                args[at + 2].clone_from(&credential.password);
+                (login, means) = (Some(Rc::new(credential)), Some(meant));
+                at += 3;
+            } else if request.is(at, "setname") && at + 1 < args.len() {
+                name = Some(args[at + 1].clone());
+                at += 2;
+            } else {
+                // It is wrong, and the node says so.
+                return self.pass(key, request, command, false);
+            }
+        }
+        let mut list = Vec::new();
+        write_request(&args, &mut list);
+        let from = match &login {
+            Some(_) => Identity::default(),
+            None => Identity { login: client.identity.login.clone(), ..Identity::default() },
+        };
+        let login = login.or_else(|| client.identity.login.clone());
+        let has = Identity { login: login.clone(), protocol, database: 0 };
+        let wanted = Identity { login, protocol, database: client.identity.database };
+        self.identify(key, &list, command, Turn { wanted, from, has, means, name })
+    }
+
+    fn select(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        let Some(client) = self.clients.get(key) else { return true };
+        let number = std::str::from_utf8(request.arg(1)).ok().and_then(|number| number.parse().ok());
+        let Some(database) = number.filter(|_| request.len() == 2) else {
+            return self.pass(key, request, command, false);
+        };
+        let wanted = Identity { database, ..client.identity.clone() };
+        let from = Identity { database: 0, ..client.identity.clone() };
+        self.identify(key, request.list(), command, Turn { has: wanted.clone(), wanted, from, means: None, name: None })
+    }
+
+    /// Has a node judge a request by which the client becomes another: over an upstream for which it changes nothing,
+    /// because that is what the client is to become; else over a fresh one, which becomes that if it may.
+    fn identify(&mut self, key: ClientKey, request: &[u8], command: Command, turn: Turn) -> bool {
+        if !self.is_answered(key) {
+            return self.is_gone(key);
+        }
+        let Some(client) = self.clients.get_mut(key) else { return true };
+        if client.owns || client.needs_own() {
+            let Some(upstream) = self.place(key, true) else { return self.is_gone(key) };
+            let is_trial = self.upstreams.get(upstream).is_some_and(|upstream| upstream.is_trial);
+            // Only a fresh one is as the request leaves it; else it stays what it is in all that is not asked for.
+            let turn = if is_trial { turn } else { Turn { has: turn.wanted.clone(), ..turn } };
+            self.send(key, upstream, request, command, What::Special(Box::new(Special::Turn(turn))));
+            return self.await_answer(key);
+        }
+        if let Some(upstream) = self.pooled(key, &turn.wanted) {
+            let turn = Turn { has: turn.wanted.clone(), ..turn };
+            self.clients[key].upstream = Some(upstream);
+            self.send(key, upstream, request, command, What::Special(Box::new(Special::Turn(turn))));
+            return self.await_answer(key);
+        }
+        self.open_trial(key, turn.from);
+        self.is_gone(key)
+    }
+
+    fn client_command(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        let list = request.list();
+        let length = request.len();
+        if request.is(1, "setname") && length == 3 {
+            return self.pass_special(key, list, command, false, Special::Name(request.arg(2).to_vec()));
+        }
+        if request.is(1, "setinfo") && length == 4 {
+            let attribute = request.arg(2).to_ascii_lowercase();
+            return self.pass_special(key, list, command, false, Special::Library(attribute, request.arg(3).to_vec()));
+        }
+        if request.is(1, "getname") && length == 2 {
+            return self.pass_special(key, list, command, false, Special::GetName);
+        }
+        if request.is(1, "reply") && length == 3 {
+            let voice = match () {
+                () if request.is(2, "on") => Voice::On,
+                () if request.is(2, "off") => Voice::Off,
+                () if request.is(2, "skip") => Voice::Skips,
+                () => return self.pass(key, request, command, false),
+            };
+            // The node answers them all, and is only asked whether this client may ask for it.
+            let asks = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n";
+            return self.pass_special(key, asks, command, false, Special::Voice(voice));
+        }
+        if request.is(1, "tracking") && length >= 3 {
+            if !self.is_answered(key) {
+                return self.is_gone(key);
+            }
+            let request_to_keep = request.is(2, "on").then(|| list.to_vec());
+            // Another connection's id means nothing once that is another one.
+            let is_bound = request.args(3).any(|word| word.eq_ignore_ascii_case(b"redirect"));
+            return self.pass_special(key, list, command, true, Special::Tracking(request_to_keep, is_bound))
+                && self.await_answer(key);
+        }
+        if (request.is(1, "no-evict") || request.is(1, "no-touch")) && length == 3 {
+            let keep = request.is(2, "on").then(|| list.to_vec());
+            let word = request.arg(1).to_ascii_lowercase();
+            return self.pass_special(key, list, command, true, Special::Setting(word, keep));
+        }
+        let of_all = ["getredir", "help", "pause", "trackinginfo", "unblock", "unpause", "caching", "list"];
+        if of_all.iter().any(|word| request.is(1, word)) {
+            return self.pass(key, request, command, false);
+        }
+        if !self.pass(key, request, command, true) {
+            return false;
+        }
+        let Some(client) = self.clients.get_mut(key) else { return true };
+        client.session().clings = true;
+        // What sets something that is not known here can't be set again.
+        client.session().is_bound |= !["id", "info", "kill"].iter().any(|word| request.is(1, word));
+        true
+    }
+
+    fn subscribe(&mut self, key: ClientKey, request: &Request<'_>, command: Command, topic: Topic) -> bool {
+        if request.len() < 2 {
+            return self.pass(key, request, command, false);
+        }
+        if !self.is_answered(key) {
+            return self.is_gone(key);
+        }
+        let names: VecDeque<_> = request.args(1).map(|name| (topic, name.to_vec())).collect();
+        let left = names.len();
+        self.pass_special(key, request.list(), command, true, Special::Topics { names, left, adds: true })
+            && self.await_answer(key)
+    }
+
+    fn unsubscribe(&mut self, key: ClientKey, request: &Request<'_>, command: Command, topic: Topic) -> bool {
+        if !self.is_answered(key) {
+            return self.is_gone(key);
+        }
+        let Some(client) = self.clients.get(key) else { return true };
+        let names: VecDeque<_> = if request.len() > 1 {
+            request.args(1).map(|name| (topic, name.to_vec())).collect()
+        } else {
+            let all = client.session.iter().flat_map(|session| &session.topics);
+            all.filter(|(kind, _)| *kind == topic).cloned().collect()
+        };
+        let left = names.len().max(1);
+        self.pass_special(key, request.list(), command, true, Special::Topics { names, left, adds: false })
+            && self.await_answer(key)
+    }
+
+    fn reset(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        if !self.is_answered(key) {
+            return self.is_gone(key);
+        }
+        let Some(client) = self.clients.get(key) else { return true };
+        if client.owns {
+            return self.pass_special(key, request.list(), command, true, Special::Reset) && self.await_answer(key);
+        }
+        self.forget_session(key);
+        self.say(key, b"+RESET\r\n");
+        true
+    }
+
+    /// Makes a client what it was when it came.
+    pub(super) fn forget_session(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.session = None;
+        client.identity = Identity::default();
+        client.guest.signs_in(None);
+        if std::mem::take(&mut client.owns)
+            && let Some(upstream) = client.upstream.take()
+        {
+            self.disown(upstream);
+        }
+        if let Some(client) = self.clients.get_mut(key) {
+            client.upstream = None;
+        }
+    }
+
+    fn quit(&mut self, key: ClientKey) -> bool {
+        if !self.is_answered(key) {
+            return self.is_gone(key);
+        }
+        self.say(key, b"+OK\r\n");
+        self.leave(key);
+        true
+    }
+
+    /// From this request on, passes everything as it comes, both ways.
+    fn splice(&mut self, key: ClientKey, request: &Request<'_>) -> bool {
+        if !self.is_answered(key) {
+            return self.is_gone(key);
+        }
+        let Some(key_of_upstream) = self.place(key, true) else { return self.is_gone(key) };
+        let (Some(upstream), Some(client)) = (self.upstreams.get_mut(key_of_upstream), self.clients.get_mut(key))
+        else {
+            return true;
+        };
+        client.session().is_bound = true;
+        client.is_spliced = true;
+        upstream.is_spliced = true;
+        upstream.push_bytes(request.list());
+        self.unsent.push(key_of_upstream);
+        true
+    }
+
+    /// What a client that blocks asks for once more, with the time that is left, at the node that leads then.
+    pub(super) fn ask_again(&mut self, key: ClientKey, request: &[u8], timeout: &Waiting, waited: Duration) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let mut again = timeout.shortened(request, waited);
+        again.append(&mut client.input);
+        client.input = again;
+        client.needs = 0;
+        self.hold_client(key);
+    }
+
+    /// Ends a client whose session can't be carried on.
+    pub(super) fn cut(&mut self, key: ClientKey, why: &str) {
+        if let Some(client) = self.clients.get(key) {
+            tracing::debug!(from = %client.from, why, "reset a client");
+        }
+        self.drop_client(key, End::Reset);
+    }
+}
+
+/// What becomes of a client, and of the connection over which that is asked for, where a node allows it.
+pub(super) struct Turn {
+    /// What the client becomes.
+    pub(super) wanted: Identity,
+    /// What a fresh connection must be before.
+    from: Identity,
+    /// What a fresh connection is after.
+    pub(super) has: Identity,
+    pub(super) means: Option<Means>,
+    /// The name that it takes with it.
+    pub(super) name: Option<Vec<u8>>,
+}
+
+/// How long a blocking command waits.
+pub(super) struct Waiting {
+    /// Where that stands among the arguments.
+    at: usize,
+    unit: Duration,
+}
+
+impl Waiting {
+    /// `None` where the command does not wait.
+    fn of(request: &Request<'_>, timeout: Timeout) -> Option<Waiting> {
+        let (at, unit) = match timeout {
+            Timeout::Last => (request.len().checked_sub(1).filter(|at| *at > 1)?, Duration::from_secs(1)),
+            Timeout::First => (1, Duration::from_secs(1)),
+            Timeout::Block => {
+                // Behind STREAMS there are names alone.
+                let word = (1..request.len()).take_while(|at| !request.is(*at, "streams"));
+                let block = word.into_iter().find(|at| request.is(*at, "block"))?;
+                (block + 1, Duration::from_millis(1))
+            }
+        };
+        (at < request.len()).then_some(Waiting { at, unit })
+    }
+
+    /// The request with the time that is left of it. What waits for ever goes on doing so, and what has no time left asks
+    /// for the least there is.
+    fn shortened(&self, request: &[u8], waited: Duration) -> Vec<u8> {
+        let mut framer = Framer::default();
+        framer.read(request, false);
+        let mut args: Vec<Vec<u8>> = (0..framer.len()).map(|index| framer.arg(request, index).to_vec()).collect();
+        let number = std::str::from_utf8(&args[self.at]).ok().and_then(|number| number.parse::<f64>().ok());
+        if let Some(number) = number.filter(|number| *number > 0.0) {
+            let left = number - waited.as_secs_f64() / self.unit.as_secs_f64();
+            args[self.at] = if self.unit == Duration::from_secs(1) {
+                format!("{:.3}", left.max(0.001)).into_bytes()
+            } else {
+                format!("{:.0}", left.max(1.0).ceil()).into_bytes()
+            };
+        }
+        let mut shortened = Vec::new();
+        write_request(&args, &mut shortened);
+        shortened
+    }
+}

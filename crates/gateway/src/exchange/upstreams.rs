@@ -1,0 +1,674 @@
+//! How connections to nodes are made, shared and lost.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use model::NodeAddr;
+use tracing::debug;
+
+use super::answers::{Pending, Special, What};
+use super::branches::Branch;
+use super::clients::{End, Wait, is_passing};
+use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
+use crate::replies::Replies;
+use crate::session::Identity;
+use crate::world::{Interest, Ready, Wire, World};
+
+/// How long a client waits for a node that does not answer, such as one that is restarting.
+const DIAL_FOR: Duration = Duration::from_secs(10);
+/// Between two attempts. It is what a client may lose against the moment in which the node is back.
+const DIAL_PAUSE: Duration = Duration::from_millis(10);
+/// How long an upstream is kept that nobody uses: one that is shared, and a client's own.
+const SHARED_IDLE_FOR: Duration = Duration::from_secs(60);
+const OWN_IDLE_FOR: Duration = Duration::from_secs(1);
+/// How long a slow client may keep others' answers waiting behind its own.
+const STALL_FOR: Duration = Duration::from_secs(2);
+
+/// How far a connection to a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// To be tried, at once or after a pause.
+    Dialing,
+    Connecting,
+    /// It becomes what it is to be.
+    Settling,
+    Ready,
+    /// It gets nothing more, and is read for what is still to be answered.
+    Parting,
+}
+
+/// A connection to a node.
+pub(super) struct Upstream<S> {
+    pub(super) wire: Option<S>,
+    pub(super) branch: BranchKey,
+    addr: NodeAddr,
+    /// What it is to be.
+    pub(super) wanted: Identity,
+    /// What it is.
+    pub(super) has: Identity,
+    /// Whose it is; `None`: whoever is what it is shares it.
+    pub(super) owner: Option<ClientKey>,
+    /// It is not what its owner is: over it the owner asks to become another.
+    pub(super) is_trial: bool,
+    pub(super) is_spliced: bool,
+    /// Its owner had another, which a node has ended.
+    follows_a_loss: bool,
+    pub(super) phase: Phase,
+    /// Whether requests can be sent: it is ready, and nothing holds them.
+    pub(super) is_open: bool,
+    /// What is to be answered, in that order.
+    pub(super) pending: VecDeque<Pending>,
+    output: Vec<u8>,
+    written: usize,
+    /// What was read and is no whole line yet.
+    pub(super) rest: Vec<u8>,
+    pub(super) replies: Replies,
+    /// What there is of a reply that must be whole to be understood.
+    pub(super) partial: Vec<u8>,
+    /// Whether the value that has begun is a message, and no reply.
+    pub(super) in_message: bool,
+    /// Clients that wait for it.
+    pub(super) waiting: Vec<ClientKey>,
+    pub(super) stalled_by: Option<ClientKey>,
+    tries: u32,
+    dials_until: Instant,
+    watched: Interest,
+    used_at: Instant,
+}
+
+impl<S> Upstream<S> {
+    /// Adds a request; whether it is the first that is to be sent.
+    pub(super) fn push(&mut self, request: &[u8], pending: Pending) -> bool {
+        self.pending.push_back(pending);
+        self.push_bytes(request)
+    }
+
+    /// As [`Self::push`], of what has no reply of its own.
+    pub(super) fn push_bytes(&mut self, bytes: &[u8]) -> bool {
+        let is_first = self.output.is_empty();
+        self.output.extend_from_slice(bytes);
+        is_first
+    }
+
+    /// Adds a request of the gateway's own, by which the upstream becomes what it is to be.
+    fn push_preamble(&mut self, request: &[u8], must: bool) {
+        let what = What::Special(Box::new(Special::Preamble { must }));
+        self.push(request, Pending { client: ClientKey::default(), command: 0, what });
+    }
+
+    /// How many bytes wait to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.output.len() - self.written
+    }
+}
+
+impl<W: World> Exchange<W> {
+    /// Where a client's next request goes. `None`: it waits, or is gone.
+    #[inline]
+    pub(super) fn place(&mut self, key: ClientKey, own: bool) -> Option<UpstreamKey> {
+        let client = self.clients.get(key)?;
+        if let Some(upstream) = client.upstream
+            && (client.owns || !own)
+            && self.upstreams.get(upstream).is_some_and(|upstream| upstream.is_open)
+        {
+            return Some(upstream);
+        }
+        self.find_place(key, own)
+    }
+
+    fn find_place(&mut self, key: ClientKey, own: bool) -> Option<UpstreamKey> {
+        let client = self.clients.get_mut(key)?;
+        let branch = self.branches.get_mut(client.branch)?;
+        if branch.is_held() {
+            client.wait = Wait::Held;
+            branch.waiting.push(key);
+            return None;
+        }
+        if branch.target.is_none() {
+            self.drop_client(key, End::Reset);
+            return None;
+        }
+        let own = own || client.needs_own();
+        if let Some(current) = client.upstream
+            && (client.owns || !own)
+            && let Some(upstream) = self.upstreams.get_mut(current)
+            && upstream.phase != Phase::Parting
+        {
+            if upstream.is_open {
+                return Some(current);
+            }
+            client.wait = Wait::Upstream;
+            upstream.waiting.push(key);
+            return None;
+        }
+        if client.in_flight > 0 {
+            client.wait = Wait::Answers;
+            return None;
+        }
+        let (branch, identity) = (client.branch, client.identity.clone());
+        let found = if own { None } else { self.branches[branch].pool.get(&identity).copied() };
+        let upstream = match found.filter(|found| self.upstreams.contains_key(*found)) {
+            Some(found) => found,
+            None => self.open(branch, identity, own.then_some(key)),
+        };
+        let client = self.clients.get_mut(key)?;
+        client.upstream = Some(upstream);
+        client.owns = own;
+        let found = self.upstreams.get_mut(upstream)?;
+        if found.is_open {
+            return Some(upstream);
+        }
+        client.wait = Wait::Upstream;
+        found.waiting.push(key);
+        None
+    }
+
+    /// The upstream that those share who are of an identity, where it can be used now.
+    pub(super) fn pooled(&self, key: ClientKey, identity: &Identity) -> Option<UpstreamKey> {
+        let branch = self.branches.get(self.clients.get(key)?.branch)?;
+        let upstream = *branch.pool.get(identity)?;
+        self.upstreams.get(upstream).filter(|upstream| upstream.is_open).map(|_| upstream)
+    }
+
+    /// Gives a client a fresh upstream of this identity, by which it asks to become another, and has it wait for that.
+    pub(super) fn open_trial(&mut self, key: ClientKey, identity: Identity) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(branch) = self.branches.get_mut(client.branch) else { return };
+        if branch.is_held() {
+            client.wait = Wait::Held;
+            return branch.waiting.push(key);
+        }
+        if branch.target.is_none() {
+            return self.drop_client(key, End::Reset);
+        }
+        let branch = client.branch;
+        let upstream = self.open(branch, identity, Some(key));
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.upstream = Some(upstream);
+        client.owns = true;
+        client.wait = Wait::Upstream;
+        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+            upstream.is_trial = true;
+            if upstream.is_open {
+                self.todo.push_back(key);
+            } else {
+                upstream.waiting.push(key);
+            }
+        }
+    }
+
+    /// Begins a connection that those share who are of this identity.
+    pub(super) fn open_shared(&mut self, branch: BranchKey, identity: Identity) {
+        self.open(branch, identity, None);
+    }
+
+    /// Begins a connection to the primary of a branch, which has one.
+    fn open(&mut self, branch: BranchKey, wanted: Identity, owner: Option<ClientKey>) -> UpstreamKey {
+        let now = self.world.now();
+        let addr = self.branches[branch].target.as_ref().map(|target| target.addr);
+        let key = self.upstreams.insert(Upstream {
+            wire: None,
+            branch,
+            addr: addr.unwrap_or(NodeAddr(([0, 0, 0, 0], 0).into())),
+            wanted: wanted.clone(),
+            has: Identity::default(),
+            owner,
+            is_trial: false,
+            is_spliced: false,
+            follows_a_loss: false,
+            phase: Phase::Dialing,
+            is_open: false,
+            pending: VecDeque::new(),
+            output: Vec::new(),
+            written: 0,
+            rest: Vec::new(),
+            replies: Replies::default(),
+            partial: Vec::new(),
+            in_message: false,
+            waiting: Vec::new(),
+            stalled_by: None,
+            tries: 0,
+            dials_until: now + DIAL_FOR,
+            watched: Interest::default(),
+            used_at: now,
+        });
+        self.branches[branch].upstreams.insert(key);
+        if owner.is_none() {
+            self.branches[branch].pool.insert(wanted, key);
+        }
+        self.set_timer(DIAL_FOR, Timer::GiveUp(key));
+        self.dial(key);
+        key
+    }
+
+    /// Tries to reach the node. Where it does not answer only one of those who want to goes on trying: thousands of them
+    /// would take the host's time from the very node that they wait for.
+    pub(super) fn dial(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key).filter(|upstream| upstream.phase == Phase::Dialing) else {
+            return;
+        };
+        let branch = &mut self.branches[upstream.branch];
+        if branch.prober.is_some_and(|prober| prober != key) {
+            return branch.dialing.push(key);
+        }
+        upstream.tries += 1;
+        match self.world.connect(upstream.addr) {
+            Ok(wire) => {
+                let interest = Interest { writes: true, ..Interest::default() };
+                let watched = self.world.watch(&wire, Self::upstream_token(key), interest, true);
+                upstream.watched = interest;
+                upstream.wire = Some(wire);
+                upstream.phase = Phase::Connecting;
+                if let Err(error) = watched {
+                    self.dial_later(key, &error);
+                }
+            }
+            Err(error) => self.dial_later(key, &error),
+        }
+    }
+
+    fn dial_later(&mut self, key: UpstreamKey, error: &std::io::Error) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        debug!(node = %upstream.addr, %error, "the node does not answer");
+        upstream.wire = None;
+        upstream.phase = Phase::Dialing;
+        upstream.pending.clear();
+        (upstream.output, upstream.written) = (Vec::new(), 0);
+        upstream.rest.clear();
+        upstream.partial.clear();
+        upstream.replies = Replies::default();
+        let branch = &mut self.branches[upstream.branch];
+        if *branch.prober.get_or_insert(key) == key {
+            self.set_timer(DIAL_PAUSE, Timer::Dial(key));
+        } else {
+            branch.dialing.push(key);
+        }
+    }
+
+    /// Has others try again who waited until this one was through, or had given up.
+    fn stop_probing(&mut self, branch: BranchKey, key: UpstreamKey) {
+        let Some(branch) = self.branches.get_mut(branch) else { return };
+        if branch.prober == Some(key) {
+            branch.prober = None;
+            for waiting in std::mem::take(&mut branch.dialing) {
+                self.set_timer(Duration::ZERO, Timer::Dial(waiting));
+            }
+        }
+    }
+
+    pub(super) fn give_up(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get(key) else { return };
+        if !matches!(upstream.phase, Phase::Dialing | Phase::Connecting | Phase::Settling) {
+            return;
+        }
+        if self.world.now() < upstream.dials_until {
+            return;
+        }
+        debug!(node = %upstream.addr, "gave the node up");
+        self.fail(key);
+    }
+
+    /// Ends an upstream that could not become what it was to be, with the clients that wait for it.
+    pub(super) fn fail(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.remove_upstream(key) else { return };
+        for client in upstream.waiting.into_iter().chain(upstream.owner) {
+            if self.clients.get(client).is_some_and(|client| client.upstream == Some(key)) {
+                self.cut(client, "there is no node for it");
+            }
+        }
+    }
+
+    /// Takes an upstream out of all lists.
+    pub(super) fn remove_upstream(&mut self, key: UpstreamKey) -> Option<Upstream<W::Wire>> {
+        let upstream = self.upstreams.remove(key)?;
+        self.stop_probing(upstream.branch, key);
+        if let Some(branch) = self.branches.get_mut(upstream.branch) {
+            branch.upstreams.remove(&key);
+            if branch.pool.get(&upstream.wanted) == Some(&key) {
+                branch.pool.remove(&upstream.wanted);
+            }
+        }
+        Some(upstream)
+    }
+
+    pub(super) fn upstream_ready(&mut self, key: UpstreamKey, ready: Ready) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        if upstream.phase == Phase::Connecting {
+            match upstream.wire.as_mut().map(Wire::connected) {
+                Some(Ok(())) => self.established(key),
+                Some(Err(error)) if is_passing(&error) => {}
+                Some(Err(error)) => self.dial_later(key, &error),
+                None => {}
+            }
+            return;
+        }
+        if ready.writes {
+            self.send_now(key);
+        }
+        if ready.reads || ready.ended {
+            self.read_upstream(key);
+        }
+    }
+
+    fn established(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        upstream.phase = Phase::Settling;
+        upstream.has = Identity::default();
+        let branch = upstream.branch;
+        let scripts = self.branches.get_mut(branch).map(Branch::scripts_to_load).unwrap_or_default();
+        for request in upstream.has.towards(&upstream.wanted) {
+            upstream.push_preamble(&request, true);
+        }
+        for request in scripts {
+            upstream.push_preamble(&request, false);
+        }
+        let owner = upstream.owner.filter(|_| !upstream.is_trial).and_then(|owner| self.clients.get(owner));
+        if let Some(session) = owner.and_then(|owner| owner.session.as_ref()) {
+            for request in session.settings() {
+                upstream.push_preamble(&request, false);
+            }
+            for (request, left) in session.subscriptions() {
+                let what = Special::Topics { names: VecDeque::new(), left, adds: true };
+                let what = What::Special(Box::new(what));
+                upstream.push(&request, Pending { client: ClientKey::default(), command: 0, what });
+            }
+            if let Some(transaction) = &session.transaction
+                && let Some(requests) = &transaction.requests
+            {
+                upstream.push_preamble(b"*1\r\n$5\r\nMULTI\r\n", true);
+                for _ in 0..transaction.count {
+                    upstream.push_preamble(b"", false);
+                }
+                upstream.push_bytes(requests);
+            }
+        }
+        self.unsent.push(key);
+        self.watch_upstream(key);
+        self.settle_upstream(key);
+    }
+
+    /// Opens an upstream that has become what it is to be.
+    pub(super) fn settle_upstream(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        if upstream.phase != Phase::Settling || !upstream.pending.is_empty() {
+            return;
+        }
+        upstream.phase = Phase::Ready;
+        upstream.has = upstream.wanted.clone();
+        upstream.used_at = self.world.now();
+        let branch = &self.branches[upstream.branch];
+        upstream.is_open = !branch.is_held();
+        let branch_key = upstream.branch;
+        // A node that at once takes the next connection lives, and has ended the former one because it wanted to.
+        let was_ended = upstream.follows_a_loss && upstream.tries == 1;
+        self.todo.extend(upstream.waiting.drain(..));
+        let owner = upstream.owner.filter(|_| !upstream.is_trial);
+        self.stop_probing(branch_key, key);
+        if let Some(client) = owner.and_then(|owner| self.clients.get(owner))
+            && let Some(session) = &client.session
+        {
+            let (tracks, waits) = (session.tracking.is_some(), session.waits_for_messages());
+            let owner = owner.unwrap_or_default();
+            if was_ended && waits {
+                self.leave(owner);
+            } else if tracks && client.identity.protocol == 3 {
+                // Whatever it has kept of what it read may have changed in between.
+                self.say(owner, b">2\r\n$10\r\ninvalidate\r\n_\r\n");
+            }
+        }
+        self.loaded_scripts(branch_key);
+    }
+
+    /// Has an upstream that has changed become what it is to be beyond that, and shares it.
+    pub(super) fn share(&mut self, key: UpstreamKey, wanted: Identity) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        let branch = &mut self.branches[upstream.branch];
+        let is_of_use = !branch.pool.get(&wanted).is_some_and(|other| self.upstreams.contains_key(*other));
+        if !is_of_use {
+            self.remove_upstream(key);
+            return;
+        }
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        upstream.owner = None;
+        upstream.is_trial = false;
+        upstream.is_open = false;
+        upstream.phase = Phase::Settling;
+        upstream.dials_until = self.world.now() + DIAL_FOR;
+        for request in upstream.has.towards(&wanted) {
+            upstream.push_preamble(&request, true);
+        }
+        upstream.wanted = wanted.clone();
+        self.branches[upstream.branch].pool.insert(wanted, key);
+        self.unsent.push(key);
+        self.set_timer(DIAL_FOR, Timer::GiveUp(key));
+        self.settle_upstream(key);
+    }
+
+    /// Ends an upstream whose owner is gone, having sent what the owner has asked for.
+    pub(super) fn disown(&mut self, key: UpstreamKey) {
+        let Some(mut upstream) = self.remove_upstream(key) else { return };
+        let (from, output) = (upstream.written, &upstream.output);
+        if let Some(wire) = upstream.wire.as_mut().filter(|_| upstream.phase != Phase::Connecting) {
+            // What can't be sent at once is lost with the client that had not waited for it.
+            let _ = wire.write(&output[from..]);
+        }
+    }
+
+    pub(super) fn send_all(&mut self) {
+        let mut unsent = std::mem::take(&mut self.unsent);
+        for key in unsent.drain(..) {
+            self.send_now(key);
+        }
+        // Sending may have failed, and clients have gone on.
+        if self.unsent.is_empty() {
+            self.unsent = unsent;
+        }
+    }
+
+    fn send_now(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        if matches!(upstream.phase, Phase::Dialing | Phase::Connecting) {
+            return;
+        }
+        let Some(wire) = &mut upstream.wire else { return };
+        while upstream.written < upstream.output.len() {
+            match wire.write(&upstream.output[upstream.written..]) {
+                Ok(count) => upstream.written += count,
+                Err(error) if is_passing(&error) => break,
+                // What the node said before is still to be read.
+                Err(_) => {
+                    upstream.written = upstream.output.len();
+                    break;
+                }
+            }
+        }
+        if upstream.written == upstream.output.len() {
+            upstream.output.clear();
+            upstream.output.shrink_to(super::CHUNK);
+            upstream.written = 0;
+        }
+        if let Some(owner) = upstream.owner
+            && self.clients.get(owner).is_some_and(|client| client.wait == Wait::Room)
+        {
+            self.todo.push_back(owner);
+        }
+        self.watch_upstream(key);
+    }
+
+    pub(super) fn watch_upstream(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        let Some(wire) = &upstream.wire else { return };
+        let is_stalled = upstream.stalled_by.is_some();
+        let interest = Interest { reads: !is_stalled, writes: !upstream.output.is_empty(), end: false };
+        if interest != upstream.watched {
+            upstream.watched = interest;
+            if let Err(error) = self.world.watch(wire, Self::upstream_token(key), interest, false) {
+                debug!(%error, "a connection to a node can't be watched");
+                self.lose(key);
+            }
+        }
+    }
+
+    fn read_upstream(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        let Some(wire) = &mut upstream.wire else { return };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        match wire.read(&mut buffer) {
+            Ok(0) => self.lose(key),
+            Ok(count) => {
+                upstream.used_at = self.world.now();
+                if upstream.rest.is_empty() {
+                    let done = self.take_answers(key, &buffer[..count]);
+                    if let Some(upstream) = self.upstreams.get_mut(key) {
+                        upstream.rest.extend_from_slice(&buffer[done..count]);
+                    }
+                } else {
+                    upstream.rest.extend_from_slice(&buffer[..count]);
+                    let rest = std::mem::take(&mut upstream.rest);
+                    let done = self.take_answers(key, &rest);
+                    if let Some(upstream) = self.upstreams.get_mut(key) {
+                        upstream.rest.extend_from_slice(&rest[done..]);
+                    }
+                }
+            }
+            Err(error) if is_passing(&error) => {}
+            Err(error) => {
+                debug!(node = %upstream.addr, %error, "a connection to a node broke");
+                self.lose(key);
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// A node has ended a connection, or is gone. Whoever waits for an answer can't know whether what they asked for was
+    /// done, and is reset; all others go on with another connection.
+    pub(super) fn lose(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        if upstream.phase == Phase::Settling {
+            return self.dial_later(key, &std::io::ErrorKind::ConnectionReset.into());
+        }
+        let Some(upstream) = self.remove_upstream(key) else { return };
+        for pending in &upstream.pending {
+            self.cut(pending.client, "the node is gone, and its answer with it");
+        }
+        for client in upstream.waiting {
+            self.todo.push_back(client);
+        }
+        if let Some(owner) = upstream.owner
+            && self.clients.contains_key(owner)
+        {
+            if upstream.is_spliced {
+                return self.leave(owner);
+            }
+            self.carry(owner, true);
+        }
+    }
+
+    /// Gives a client whose upstream is gone another one, if it needs one.
+    pub(super) fn carry(&mut self, key: ClientKey, after_a_loss: bool) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.upstream = None;
+        client.owns = false;
+        if client.upload.is_some() || client.is_spliced {
+            return self.cut(key, "what it does can't be carried on elsewhere");
+        }
+        if client.wait == Wait::Upstream {
+            self.todo.push_back(key);
+        }
+        let Some(session) = &mut client.session else { return };
+        if !session.can_move() {
+            return self.cut(key, "its session can't be carried on elsewhere");
+        }
+        if std::mem::take(&mut session.watches) {
+            session.watched_elsewhere = true;
+        }
+        session.clings = false;
+        if !session.needs_own() {
+            return;
+        }
+        let (branch, identity) = (client.branch, client.identity.clone());
+        if self.branches.get(branch).is_none_or(|branch| branch.target.is_none()) {
+            return self.drop_client(key, End::Reset);
+        }
+        let upstream = self.open(branch, identity, Some(key));
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.upstream = Some(upstream);
+        client.owns = true;
+        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+            upstream.follows_a_loss = after_a_loss;
+        }
+    }
+
+    /// A slow client keeps its upstream from being read, for a time if others have answers there too.
+    pub(super) fn stall(&mut self, key: UpstreamKey, by: ClientKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        if upstream.stalled_by.is_some() {
+            return;
+        }
+        upstream.stalled_by = Some(by);
+        if upstream.owner.is_none() {
+            // Others go elsewhere from now on.
+            let wanted = upstream.wanted.clone();
+            let branch = &mut self.branches[upstream.branch];
+            if branch.pool.get(&wanted) == Some(&key) {
+                branch.pool.remove(&wanted);
+            }
+            upstream.phase = Phase::Parting;
+            upstream.is_open = false;
+            self.set_timer(STALL_FOR, Timer::Unstall(key));
+        }
+        self.watch_upstream(key);
+    }
+
+    pub(super) fn unstall_for(&mut self, key: Option<UpstreamKey>, by: ClientKey) {
+        let Some(key) = key else { return };
+        if let Some(upstream) = self.upstreams.get_mut(key)
+            && upstream.stalled_by == Some(by)
+        {
+            upstream.stalled_by = None;
+            self.watch_upstream(key);
+        }
+    }
+
+    /// A client that was too slow for too long ends, if others wait for what is behind its answer.
+    pub(super) fn unstall(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        let Some(by) = upstream.stalled_by else { return };
+        if upstream.pending.iter().any(|pending| pending.client != by) {
+            upstream.stalled_by = None;
+            self.watch_upstream(key);
+            self.cut(by, "it reads too slowly for those who wait behind it");
+        } else {
+            self.set_timer(STALL_FOR, Timer::Unstall(key));
+        }
+    }
+
+    /// Closes upstreams that nobody needs.
+    pub(super) fn sweep(&mut self) {
+        let now = self.world.now();
+        let mut idle = Vec::new();
+        for (key, upstream) in &self.upstreams {
+            let is_idle = |span| now.saturating_duration_since(upstream.used_at) >= span;
+            if !upstream.pending.is_empty() || upstream.unsent() > 0 || upstream.phase == Phase::Dialing {
+                continue;
+            }
+            match upstream.owner.map(|owner| self.clients.get(owner)) {
+                None if is_idle(SHARED_IDLE_FOR) || upstream.phase == Phase::Parting => idle.push(key),
+                Some(None) => idle.push(key),
+                Some(Some(owner)) if is_idle(OWN_IDLE_FOR) && !owner.needs_own() && owner.wait == Wait::Nothing => {
+                    idle.push(key);
+                }
+                _ => {}
+            }
+        }
+        for key in idle {
+            let Some(upstream) = self.remove_upstream(key) else { continue };
+            if let Some(client) = upstream.owner.and_then(|owner| self.clients.get_mut(owner)) {
+                client.upstream = None;
+                client.owns = false;
+            }
+        }
+        self.learn_commands();
+        self.end_idle_clients();
+    }
+}
