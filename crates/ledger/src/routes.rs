@@ -10,8 +10,10 @@ const SEPARATOR: &str = "UserPasswordSeparate";
 /// The parameter that says after how many seconds without a request a connection is closed.
 const TIMEOUT: &str = "timeout";
 
-/// The parameters that the routing table depends on.
-pub(crate) const OF_ROUTES: [&str; 2] = [SEPARATOR, TIMEOUT];
+/// Whether the routing table depends on a parameter.
+pub fn is_of_routes(param: &str) -> bool {
+    [SEPARATOR, TIMEOUT].contains(&param)
+}
 
 /// How one signs in at an instance that has more than its default user with one password.
 #[derive(Clone, Debug, Default)]

@@ -216,8 +216,10 @@ async fn connections_end_after_the_timeout_that_was_set() {
     assert_eq!(route(&site, &id).limits.idle, None);
     for (value, idle) in [("300", Some(300)), ("0", None), ("31536000", None)] {
         let params = json!({"InstanceParams": [{"Key": "timeout", "Value": value}]});
-        done(&site, "ModifyInstanceParams", &id, params).await;
-        fleet::put_routes_in_force(&site.cx).await.unwrap();
+        let of_instance = json!({"InstanceId": id.as_str(), "InstanceParams": params["InstanceParams"]});
+        site.call("ModifyInstanceParams", of_instance).await.unwrap();
+        assert_eq!(site.settle(&NoProbe).await, [End::Done]);
+        site.assert_settled("the task itself tells the gateway");
         assert_eq!(route(&site, &id).limits.idle, idle, "{value}");
     }
 }
