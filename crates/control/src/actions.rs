@@ -21,7 +21,7 @@ pub(crate) mod vpc;
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 101] = [
+pub static ACTIONS: [ActionEntry; 107] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
@@ -38,6 +38,7 @@ pub static ACTIONS: [ActionEntry; 101] = [
     entry::<roles::change_replica_to_master::ChangeReplicaToMaster>(),
     entry::<lifecycle::clean_up_instance::CleanUpInstance>(),
     entry::<lifecycle::clear_instance::ClearInstance>(),
+    entry::<network::close_ssl::CloseSSL>(),
     entry::<accounts::create_instance_account::CreateInstanceAccount>(),
     entry::<lifecycle::create_instances::CreateInstances>(),
     entry::<parameters::create_param_template::CreateParamTemplate>(),
@@ -63,11 +64,14 @@ pub static ACTIONS: [ActionEntry; 101] = [
     entry::<catalogue::describe_product_info::DescribeProductInfo>(),
     entry::<security::describe_project_security_group::DescribeProjectSecurityGroup>(),
     entry::<security::describe_project_security_groups::DescribeProjectSecurityGroups>(),
+    entry::<network::describe_ssl_status::DescribeSSLStatus>(),
     entry::<tasks::describe_task_info::DescribeTaskInfo>(),
     entry::<tasks::describe_task_list::DescribeTaskList>(),
     entry::<lifecycle::destroy_postpaid_instance::DestroyPostpaidInstance>(),
     entry::<lifecycle::destroy_prepaid_instance::DestroyPrepaidInstance>(),
+    entry::<roles::disable_replica_readonly::DisableReplicaReadonly>(),
     entry::<security::disassociate_security_groups::DisassociateSecurityGroups>(),
+    entry::<roles::enable_replica_readonly::EnableReplicaReadonly>(),
     entry::<orders::inquiry_price_create_instance::InquiryPriceCreateInstance>(),
     entry::<orders::inquiry_price_renew_instance::InquiryPriceRenewInstance>(),
     entry::<orders::inquiry_price_upgrade_instance::InquiryPriceUpgradeInstance>(),
@@ -87,12 +91,14 @@ pub static ACTIONS: [ActionEntry; 101] = [
     entry::<maintenance::modify_maintenance_window::ModifyMaintenanceWindow>(),
     entry::<network::modify_network_config::ModifyNetworkConfig>(),
     entry::<parameters::modify_param_template::ModifyParamTemplate>(),
+    entry::<network::open_ssl::OpenSSL>(),
     entry::<network::release_wan_address::ReleaseWanAddress>(),
     entry::<orders::renew_instance::RenewInstance>(),
     entry::<password::reset_password::ResetPassword>(),
     entry::<lifecycle::startup_instance::StartupInstance>(),
     entry::<shape::switch_access_new_instance::SwitchAccessNewInstance>(),
     entry::<network::switch_instance_vip::SwitchInstanceVip>(),
+    entry::<shape::switch_proxy::SwitchProxy>(),
     entry::<shape::upgrade_instance::UpgradeInstance>(),
     entry::<shape::upgrade_instance_version::UpgradeInstanceVersion>(),
     entry::<shape::upgrade_proxy_version::UpgradeProxyVersion>(),

@@ -15,6 +15,7 @@ use crate::nodes::Nodes;
 use crate::random::Random;
 use crate::seal::Sealer;
 use crate::settings::Settings;
+use crate::tls::Certificates;
 
 /// The release of the gateway that this program has.
 pub(crate) const GATEWAY_RELEASE: &str = env!("CARGO_PKG_VERSION");
@@ -24,9 +25,12 @@ pub trait Gateway: Send + Sync {
     /// Sees to it that a gateway runs: adopts one, or starts one.
     fn ensure(&self) -> BoxFuture<'_, Result<(), String>>;
 
-    /// Ends a gateway that runs another build of the program than this one, and starts this one's. The addresses come back
-    /// with it; the connections are reset.
+    /// Replaces a gateway that runs another build of the program than this one, as of [`Self::replace`].
     fn renew(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Replaces the gateway, of whatever build it is, by one of this program's. It has taken the former one's part when this
+    /// is over.
+    fn replace(&self) -> BoxFuture<'_, Result<(), String>>;
 
     /// The release of the gateway that runs, as far as it has told.
     fn release(&self) -> String;
@@ -49,6 +53,8 @@ pub struct Wake {
     pub nodes: Notify,
     /// The time of an isolated instance may be over.
     pub recycle: Notify,
+    /// Certificates may be needed, or some no more.
+    pub certificates: Notify,
     /// The time of a former address may be over.
     pub addresses: Notify,
     /// The paid time of an instance may be over.
@@ -58,8 +64,9 @@ pub struct Wake {
 impl Wake {
     /// Wakes every loop: the clock was set forward.
     pub fn all(&self) {
-        let all = [&self.tasks, &self.routes, &self.nodes, &self.recycle, &self.addresses, &self.expiry];
-        all.into_iter().for_each(Notify::notify_one);
+        let all = [&self.tasks, &self.routes, &self.nodes, &self.recycle, &self.certificates];
+        let all = all.into_iter().chain([&self.addresses, &self.expiry]);
+        all.for_each(Notify::notify_one);
     }
 }
 
@@ -91,6 +98,8 @@ pub struct FlowCx {
     pub answers: Answers,
     /// What `opencrs dev` alone has.
     pub dev: Option<Dev>,
+    /// Certificates, and where they are kept.
+    pub certificates: Certificates,
     /// Acts on roles, one at a time for each instance.
     pub roles: Roles,
 }

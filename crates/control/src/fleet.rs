@@ -18,6 +18,7 @@ use crate::nodes::{NodeError, Peer};
 use crate::placement::{Pools, choose_node_addr};
 use crate::seal::NotOurs;
 use crate::spec::{self, Wanted};
+use crate::tls::{self, TlsError};
 use crate::{parameters, routes};
 
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
@@ -44,6 +45,8 @@ pub(crate) enum FleetError {
     Ledger(#[from] ledger::Error),
     #[error("the gateway: {0}")]
     Gateway(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("no place for the node: {0}")]
     Placement(String),
     #[error("instance {0} is gone")]
@@ -334,8 +337,14 @@ pub(crate) async fn start_these(cx: &FlowCx, ids: &[NodeId]) -> Result<Write, Fl
 
 /// Ends these nodes and deletes their data; those that the ledger does not have any more are gone.
 pub(crate) async fn remove_these(cx: &FlowCx, ids: &[NodeId]) -> Result<(), FleetError> {
+    let mut are_unread = false;
     for id in ids {
         let Some(node) = cx.ledger.read(|reader| ledger::node(reader, id))? else { continue };
+        if !are_unread && load(&cx.ledger, &node.instance)?.0.replica_reads {
+            // No client reads from them any more.
+            put_routes_in_force(cx).await?;
+            are_unread = true;
+        }
         if node.role == NodeRole::Primary {
             return Err(FleetError::RolesChanged);
         }
@@ -400,6 +409,7 @@ pub(crate) async fn tell_again(cx: &FlowCx, id: &NodeId) -> Result<bool, FleetEr
         }
     }
     cx.ledger.write(move |tx| ledger::note_said(tx, &node.id, node.unsaid)).await?;
+    cx.wake.routes.notify_one();
     Ok(true)
 }
 
@@ -426,6 +436,7 @@ async fn on_running<F: Future<Output = Result<(), NodeError>>>(
         if !error.is_refusal {
             let id = node.id.clone();
             cx.ledger.write(move |tx| ledger::note_unsaid(tx, &id)).await?;
+            cx.wake.routes.notify_one();
         }
         // A replica that gives no answer keeps nobody waiting: it is told later, and does not lead before.
         if error.is_refusal || node.role == NodeRole::Primary {
@@ -443,6 +454,11 @@ fn customers(cx: &FlowCx, wanted: &Wanted) -> Result<Vec<AclUser>, FleetError> {
 
 /// Puts the ledger's routes in force.
 pub(crate) async fn put_routes_in_force(cx: &FlowCx) -> Result<GatewayReport, FleetError> {
+    // No address is told of with a certificate that is not for it. Where one can't be had, clients by TLS see that, and
+    // nobody else waits for it.
+    if let Err(error) = tls::cover_addresses(cx).await {
+        tracing::warn!(%error, "an instance takes connections by TLS with a certificate that is not as it should be");
+    }
     let mut renumbered = false;
     loop {
         let table = routes::table(cx)?;

@@ -12,6 +12,8 @@ pub(crate) mod set_access;
 pub(crate) mod set_account;
 pub(crate) mod set_memory;
 pub(crate) mod set_params;
+pub(crate) mod set_replica_reads;
+pub(crate) mod set_tls;
 pub(crate) mod window;
 
 use flow::{FlowEntry, StepResult};
@@ -42,6 +44,8 @@ pub static FLOWS: &[FlowEntry<FlowCx>] = &[
     FlowEntry::of::<network::modify_connection_config::SetLimits>(),
     FlowEntry::of::<set_params::SetParams>(),
     FlowEntry::of::<roles::modify_instance_read_only::SetReadOnly>(),
+    FlowEntry::of::<set_replica_reads::SetReplicaReads>(),
+    FlowEntry::of::<set_tls::SetTls>(),
     FlowEntry::of::<network::modify_network_config::SetAddress>(),
     FlowEntry::of::<shape::switch_access_new_instance::CutOver>(),
     FlowEntry::of::<network::switch_instance_vip::SwapAddresses>(),

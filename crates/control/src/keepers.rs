@@ -2,6 +2,7 @@
 //! They are woken when something changed, and look by themselves every so often all the same.
 
 pub(crate) mod addresses;
+pub(crate) mod certificates;
 pub(crate) mod expiry;
 mod nodes;
 mod recycle;
@@ -36,6 +37,7 @@ pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
     keepers.spawn(roles::keep(cx.clone()));
     keepers.spawn(settings::keep(cx.clone()));
     keepers.spawn(addresses::keep(cx.clone()));
+    keepers.spawn(certificates::keep(cx.clone()));
     keepers.spawn(expiry::keep(cx.clone()));
     keepers.spawn(recycle::keep(cx));
     Keepers(keepers)

@@ -29,6 +29,7 @@ mod seal;
 mod settings;
 mod spec;
 mod text;
+mod tls;
 mod when;
 
 #[cfg(test)]
@@ -48,4 +49,5 @@ pub use prices::{PriceList, Rate};
 pub use random::Random;
 pub use rate::RateLimits;
 pub use seal::Sealer;
-pub use settings::{Owner, Region, Settings, VipPool, Zone};
+pub use settings::{Owner, Region, Settings, TlsSettings, VipPool, Zone};
+pub use tls::{AUTHORITY_FILE, Certificates, GivenAuthority, TlsError, read_certificates};

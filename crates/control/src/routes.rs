@@ -3,31 +3,59 @@
 use std::collections::HashMap;
 
 use ipnet::IpNet;
-use ledger::{Doorkeeping, SecurityRule};
-use model::{Fingerprint, InstanceId, Logins, Route, RoutingTable, Secret, SourceRule};
+use ledger::{Certified, Doorkeeping, SecurityRule};
+use model::{Fingerprint, InstanceId, Logins, Route, RoutingTable, Secret, SourceRule, Tls};
 use sha2::{Digest, Sha256};
 
 use crate::cx::FlowCx;
 use crate::fleet::FleetError;
 use crate::seal::{NotOurs, Sealer};
 use crate::spec::purpose;
+use crate::tls::identity;
 
 /// What stands between an account's name and its password where nothing was chosen.
 pub(crate) const SEPARATOR: &str = "@";
 
+/// A timeout that means none: a year, which is what the API has by default.
+const NO_TIMEOUT: u64 = 31_536_000;
+
 /// The table as it should be in force now.
 pub(crate) fn table(cx: &FlowCx) -> Result<RoutingTable, FleetError> {
-    let (mut table, keeping, rules) = cx.ledger.read(|reader| {
-        Ok((ledger::routing_table(reader)?, ledger::doorkeeping(reader)?, ledger::inbound_rules(reader)?))
+    let (mut table, keeping, rules, timeouts, certified) = cx.ledger.read(|reader| {
+        Ok((
+            ledger::routing_table(reader)?,
+            ledger::doorkeeping(reader)?,
+            ledger::inbound_rules(reader)?,
+            ledger::timeouts(reader)?,
+            ledger::all_tls(reader)?,
+        ))
     })?;
     let logins = read_logins(&cx.sealer, keeping)?;
+    let tls: HashMap<InstanceId, Tls> =
+        certified.into_iter().filter_map(|(id, by)| Some((id.clone(), tls(cx, &id, &by)?))).collect();
     for route in &mut table.routes {
         route.sources = rules.get(&route.instance).map(|rules| sources(rules, route));
+        route.limits.idle = timeouts.get(&route.instance).and_then(|text| idle(text));
+        route.tls = tls.get(&route.instance).cloned();
         if let Some(logins) = logins.get(&route.instance) {
             route.logins = logins.clone();
         }
     }
     Ok(table)
+}
+
+/// How an instance takes connections by TLS; `None` as long as it has no certificate.
+fn tls(cx: &FlowCx, id: &InstanceId, by: &Certified) -> Option<Tls> {
+    (by.serial > 0).then(|| Tls {
+        identity: identity(id, by.serial),
+        client_ca: cx.certificates.client_ca().map(str::to_owned),
+        is_required: cx.settings.tls.is_required,
+    })
+}
+
+/// After how many seconds without a request a connection is closed, by the parameter; `None`: never.
+fn idle(timeout: &str) -> Option<u64> {
+    timeout.parse().ok().filter(|seconds| *seconds > 0 && *seconds < NO_TIMEOUT)
 }
 
 fn read_logins(
@@ -43,8 +71,8 @@ fn read_logins(
             accounts: keeping.accounts,
             password: print(keeping.password)?,
             old_password: print(keeping.old_password)?,
-            replica_readers: Vec::new(),
-            default_reads_replicas: false,
+            replica_readers: keeping.replica_readers,
+            default_reads_replicas: keeping.default_reads_replicas,
         };
         Ok((id, logins))
     };
@@ -99,6 +127,13 @@ mod tests {
             ("x-y", false),
         ] {
             assert_eq!(names_port(ports, 6379), named, "{ports:?}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_of_a_year_or_none_closes_nothing() {
+        for (text, seconds) in [("60", Some(60)), ("0", None), ("31536000", None), ("", None)] {
+            assert_eq!(idle(text), seconds, "{text:?}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::prices::PriceList;
+use crate::tls::GivenAuthority;
 
 /// Who owns everything that the root key pair makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,17 @@ impl VipPool {
     }
 }
 
+/// How instances take connections by TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Who vouches for instances; `None`: the service itself.
+    pub authority: Option<GivenAuthority>,
+    /// By what clients' certificates are judged, in PEM; `None`: they need none.
+    pub client_ca: Option<String>,
+    /// Whether an instance that takes TLS refuses plain connections.
+    pub is_required: bool,
+}
+
 /// All settings of the control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -131,6 +143,8 @@ pub struct Settings {
     pub busy_for: Duration,
     /// What instances cost.
     pub prices: PriceList,
+    /// How instances take connections by TLS.
+    pub tls: TlsSettings,
     /// Whether the documented rate limits hold.
     pub rate_limits: bool,
     /// How long an isolated postpaid instance is kept.
@@ -153,6 +167,7 @@ impl Default for Settings {
             serve_newer_engine: true,
             busy_for: Duration::from_millis(1500),
             prices: PriceList::default(),
+            tls: TlsSettings::default(),
             rate_limits: true,
             recycle_postpaid_for: Duration::from_secs(2 * 3600),
             recycle_prepaid_for: Duration::from_secs(7 * 24 * 3600),

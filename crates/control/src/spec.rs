@@ -17,6 +17,7 @@ pub(crate) mod purpose {
     pub(crate) const PASSWORD: &str = "instance.password";
     pub(crate) const ADMIN: &str = "instance.admin";
     pub(crate) const ACCOUNT: &str = "account.password";
+    pub(crate) const AUTHORITY: &str = "tls.authority";
 }
 
 /// All that the ledger wants of an instance's nodes.

@@ -119,13 +119,13 @@ pub fn root(reader: &mut dyn Reader, instance: &InstanceId) -> Result<Option<Roo
     reader.row(sql, args![instance])?.map(read).transpose()
 }
 
-/// Sets what is known of an instance's default user.
+/// Sets what is known of an instance's default user, and counts the routing table on, which has where it reads.
 pub fn set_root(tx: &mut dyn Tx, instance: &InstanceId, root: &Root) -> Result<()> {
     tx.exec(
         "update instance set remark = $2, reads_from = $3, password_changed_at = $4 where id = $1",
         args![instance, root.remark.as_str(), root.reads_from.as_str(), root.password_changed_at],
     )?;
-    Ok(())
+    crate::node::routes_changed(tx)
 }
 
 /// Sets when the default user's password was last set.

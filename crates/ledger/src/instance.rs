@@ -64,6 +64,8 @@ pub struct Instance {
     pub client_limit: Option<i64>,
     /// What may pass in each direction, in Mbit/s; `None` where nothing was chosen: as much as the host can.
     pub bandwidth_mbit: Option<i64>,
+    /// Whether its replicas answer reads.
+    pub replica_reads: bool,
     /// When it was accepted.
     pub created_at: Millis,
     /// Until when it is paid for; prepaid alone.
@@ -79,7 +81,7 @@ macro_rules! columns {
         "id, account, name, project, type, version, memory_mb, shards, replicas, zone, vpc, subnet, address, port, \
          is_open, status, shows_node_set, no_auth, password, admin, billing, auto_renew, delete_protection, \
          created_at, deadline_at, closed_at, offline_at, product_version, read_only, window_start, window_end, \
-         old_password, client_limit, bandwidth_mbit"
+         old_password, client_limit, bandwidth_mbit, replica_reads"
     };
 }
 const COLUMNS: &str = columns!();
@@ -88,7 +90,7 @@ const COLUMNS: &str = columns!();
 pub fn insert_instance(tx: &mut dyn Tx, it: &Instance) -> Result<()> {
     let sql = format!(
         "insert into instance ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
-         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)"
+         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)"
     );
     tx.exec(
         &sql,
@@ -127,6 +129,7 @@ pub fn insert_instance(tx: &mut dyn Tx, it: &Instance) -> Result<()> {
             it.old_password.clone(),
             it.client_limit,
             it.bandwidth_mbit,
+            it.replica_reads,
         ],
     )?;
     crate::node::routes_changed(tx)
@@ -168,6 +171,7 @@ fn read(mut row: Row) -> Result<Instance> {
         old_password: row.blob_opt(31)?,
         client_limit: row.int_opt(32)?,
         bandwidth_mbit: row.int_opt(33)?,
+        replica_reads: row.int(34)? != 0,
     })
 }
 
@@ -343,6 +347,12 @@ pub fn set_limits(
     crate::node::routes_changed(tx)
 }
 
+/// Sets whether replicas answer reads, and counts the routing table on.
+pub fn set_replica_reads(tx: &mut dyn Tx, id: &InstanceId, replica_reads: bool) -> Result<()> {
+    tx.exec("update instance set replica_reads = $2 where id = $1", args![id, replica_reads])?;
+    crate::node::routes_changed(tx)
+}
+
 /// Sets the maintenance window, in minutes of the day.
 pub fn set_window(tx: &mut dyn Tx, id: &InstanceId, window: (i64, i64)) -> Result<()> {
     let sql = "update instance set window_start = $2, window_end = $3 where id = $1";
@@ -374,9 +384,18 @@ pub fn delete_instance(tx: &mut dyn Tx, id: &InstanceId) -> Result<()> {
         // It learns at once that there is nothing left to wait for.
         crate::wake_task(tx, rotation.task)?;
     }
-    for table in
-        ["tag", "pending", "rotation", "param", "param_record", "instance_account", "address", "instance_group", "node"]
-    {
+    for table in [
+        "tag",
+        "pending",
+        "rotation",
+        "param",
+        "param_record",
+        "instance_account",
+        "address",
+        "instance_group",
+        "instance_tls",
+        "node",
+    ] {
         tx.exec(&format!("delete from {table} where instance = $1"), args![id])?;
     }
     tx.exec("delete from instance where id = $1", args![id])?;

@@ -28,6 +28,7 @@ mod tag;
 mod task;
 mod task_flow;
 mod template;
+mod tls;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -58,6 +59,7 @@ pub use tag::*;
 pub use task::*;
 pub use task_flow::*;
 pub use template::*;
+pub use tls::*;
 
 /// The ledger: cheap to clone.
 #[derive(Clone)]

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use model::{
@@ -42,18 +43,20 @@ pub struct Node {
     pub observed_version: Option<EngineVersion>,
     /// The start of a primary whose stream was seen to flow to it.
     pub observed_stream: Option<(NodeId, Epoch)>,
+    /// Its own start to which that flowed: once it is started anew it has yet to get what it missed.
+    pub streamed_epoch: Epoch,
     /// How often something could not be said to it that all nodes were told; 0 once it has been told everything. Until then
     /// it is not promoted.
     pub unsaid: i64,
 }
 
 const COLUMNS: &str = "id, instance, number, shard_group, role, zone, address, port, epoch, runs, observed_epoch, \
-    observed_up, observed_version, joins, type, version, stream_of, stream_epoch, unsaid";
+    observed_up, observed_version, joins, type, version, stream_of, stream_epoch, unsaid, streamed_epoch";
 
 /// Adds a node. Its address is unique.
 pub fn insert_node(tx: &mut dyn Tx, node: &Node) -> Result<()> {
     let sql = format!(
-        "insert into node ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
+        "insert into node ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
     );
     tx.exec(
         &sql,
@@ -77,6 +80,7 @@ pub fn insert_node(tx: &mut dyn Tx, node: &Node) -> Result<()> {
             node.observed_stream.as_ref().map(|(primary, _)| primary.to_string()).unwrap_or_default(),
             node.observed_stream.as_ref().map_or(0, |(_, epoch)| epoch.0),
             node.unsaid,
+            node.streamed_epoch,
         ],
     )?;
     Ok(())
@@ -103,6 +107,7 @@ fn read(mut row: Row) -> Result<Node> {
         version: row.parsed(15, EngineVersion::parse)?,
         observed_stream: NodeId::parse(&row.text(16)?).zip(Some(Epoch(row.int(17)?))),
         unsaid: row.int(18)?,
+        streamed_epoch: Epoch(row.int(19)?),
     })
 }
 
@@ -159,19 +164,19 @@ pub fn delete_node(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
 /// Notes that something could not be said to a node.
 pub fn note_unsaid(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
     tx.exec("update node set unsaid = unsaid + 1 where id = $1", args![node])?;
-    Ok(())
+    readers_changed(tx, node)
 }
 
 /// Notes that a node has been told everything, unless something could not be said since: `unsaid` is what it was then.
 pub fn note_said(tx: &mut dyn Tx, node: &NodeId, unsaid: i64) -> Result<()> {
     tx.exec("update node set unsaid = 0 where id = $1 and unsaid = $2", args![node, unsaid])?;
-    Ok(())
+    readers_changed(tx, node)
 }
 
 /// Makes a replica no member: it is never promoted, and does not count.
 pub fn set_node_joining(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
     tx.exec("update node set joins = 1 where id = $1", args![node])?;
-    Ok(())
+    readers_changed(tx, node)
 }
 
 /// Gives a node the number by which clients know another one, which gets that of the first.
@@ -189,7 +194,7 @@ pub fn swap_numbers(tx: &mut dyn Tx, one: &NodeId, other: &NodeId) -> Result<()>
 /// Makes a node that joins a member.
 pub fn join_node(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
     tx.exec("update node set joins = 0 where id = $1", args![node])?;
-    Ok(())
+    readers_changed(tx, node)
 }
 
 /// Makes a replica the primary of its instance in the place of the one given, if that still is and neither has been
@@ -251,26 +256,35 @@ pub fn catch_up(tx: &mut dyn Tx, node: &NodeId, asked: Epoch, known: Epoch) -> R
 
 /// Notes what was seen of a node; what an older epoch says is dropped.
 pub fn observe(tx: &mut dyn Tx, node: &NodeId, epoch: Epoch, up: bool, version: Option<EngineVersion>) -> Result<()> {
+    let is_news = tx.row(
+        "select 1 from node where id = $1 and epoch = $2 and (coalesce(observed_epoch, -1) <> $2 or observed_up <> $3)",
+        args![node, epoch, up],
+    )?;
     tx.exec(
         "update node set observed_epoch = $2, observed_up = $3, observed_version = coalesce($4, observed_version)
          where id = $1 and epoch = $2",
         args![node, epoch, up, version.map(|version| version.to_string())],
     )?;
-    Ok(())
+    if is_news.is_some() { readers_changed(tx, node) } else { Ok(()) }
 }
 
-/// Notes to which nodes of an instance the stream of its primary's present start flows; it flows to no other.
+/// Notes to which nodes of an instance, each in which of its starts, the stream of its primary's present start flows; it
+/// flows to no other.
 pub fn observe_streams(
     tx: &mut dyn Tx,
     instance: &InstanceId,
     (primary, epoch): (&NodeId, Epoch),
-    followers: &[NodeId],
+    followers: &[(NodeId, Epoch)],
 ) -> Result<()> {
     for node in nodes_of(tx.reader(), instance)? {
-        let of = if followers.contains(&node.id) { primary.as_str() } else { "" };
-        tx.exec("update node set stream_of = $2, stream_epoch = $3 where id = $1", args![&node.id, of, epoch])?;
+        let follows = followers.iter().find(|(id, _)| *id == node.id);
+        let (of, streamed) = follows.map_or(("", Epoch(0)), |(_, streamed)| (primary.as_str(), *streamed));
+        tx.exec(
+            "update node set stream_of = $2, stream_epoch = $3, streamed_epoch = $4 where id = $1",
+            args![&node.id, of, epoch, streamed],
+        )?;
     }
-    Ok(())
+    readers_changed(tx, primary)
 }
 
 const ROUTES: &str = "routes";
@@ -285,13 +299,55 @@ pub(crate) fn routes_changed(tx: &mut dyn Tx) -> Result<()> {
     count_routes_on(tx, 1)
 }
 
+/// Notes that an instance may have other replicas that answer reads, where it has any that do: by one of its nodes.
+fn readers_changed(tx: &mut dyn Tx, node: &NodeId) -> Result<()> {
+    let reads = "select 1 from node n join instance i on i.id = n.instance where n.id = $1 and i.replica_reads = 1";
+    if tx.row(reads, args![node])?.is_some() { routes_changed(tx) } else { Ok(()) }
+}
+
 /// The version of the routing table.
 pub fn routes_version(reader: &mut dyn Reader) -> Result<i64> {
     counter(reader, ROUTES)
 }
 
-/// The addresses of the routing table, and the primary that each leads to while it is open. Who may come in and how one
-/// signs in is not in it.
+/// Where a node is, as a row has it from this column on: its id, address, port and epoch.
+fn read_target(row: &mut Row, column: usize) -> Result<Target> {
+    Ok(Target {
+        node: row.parsed(column, NodeId::parse)?,
+        addr: NodeAddr(read_addr(row, column + 1)?),
+        epoch: Epoch(row.int(column + 3)?),
+    })
+}
+
+fn read_addr(row: &mut Row, column: usize) -> Result<SocketAddr> {
+    let ip = row.parsed(column, |text| text.parse::<IpAddr>().ok())?;
+    Ok(SocketAddr::new(ip, row.numbered(column + 1, |number| u16::try_from(number).ok())?))
+}
+
+/// What share of the reads a replica has: all have the same.
+const READER_WEIGHT: u32 = 100;
+
+/// The replicas that may answer reads: those that run, have been told everything, and get their primary's stream.
+fn readers(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, Vec<model::Reader>>> {
+    let rows = reader.rows(
+        "select n.instance, n.id, n.address, n.port, n.epoch
+         from instance i join node p on p.instance = i.id and p.role = 0 and p.runs = 1 join node n on n.instance = i.id
+         where i.replica_reads = 1 and i.is_open = 1 and n.role = 1 and n.joins = 0 and n.runs = 1 and n.unsaid = 0
+             and n.observed_up = 1 and n.observed_epoch = n.epoch
+             and n.stream_of = p.id and n.stream_epoch = p.epoch and n.streamed_epoch = n.epoch
+         order by n.instance, n.number",
+        &[],
+    )?;
+    let mut all: HashMap<InstanceId, Vec<model::Reader>> = HashMap::new();
+    for mut row in rows {
+        let of_instance = all.entry(row.parsed(0, InstanceId::parse)?).or_default();
+        of_instance.push(model::Reader { target: read_target(&mut row, 1)?, weight: READER_WEIGHT });
+    }
+    Ok(all)
+}
+
+/// The addresses of the routing table, the primary that each leads to while it is open, and the replicas that may answer
+/// reads. Who may come in, and how, is not in it.
 pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
     let version = routes_version(reader)?;
     let rows = reader.rows(
@@ -301,24 +357,15 @@ pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
          left join node n on n.instance = i.id and n.role = 0 and n.runs = 1 order by i.id",
         &[],
     )?;
+    let readers = readers(reader)?;
     let routes = rows.into_iter().map(|mut row| {
-        let addr = |row: &mut Row, column: usize| -> Result<SocketAddr> {
-            let ip = row.parsed(column, |text| text.parse::<IpAddr>().ok())?;
-            Ok(SocketAddr::new(ip, row.numbered(column + 1, |number| u16::try_from(number).ok())?))
-        };
         let leads_on = row.int(3)? != 0 && row.int_opt(7)?.is_some();
+        let instance = row.parsed(0, InstanceId::parse)?;
         Ok(Route {
-            instance: row.parsed(0, InstanceId::parse)?,
-            vip: Vip(addr(&mut row, 1)?),
-            target: if leads_on {
-                Some(Target {
-                    node: row.parsed(4, NodeId::parse)?,
-                    addr: NodeAddr(addr(&mut row, 5)?),
-                    epoch: Epoch(row.int(7)?),
-                })
-            } else {
-                None
-            },
+            readers: readers.get(&instance).cloned().unwrap_or_default(),
+            instance,
+            vip: Vip(read_addr(&mut row, 1)?),
+            target: if leads_on { Some(read_target(&mut row, 4)?) } else { None },
             sources: None,
             limits: Limits {
                 connections: Some(
@@ -326,9 +373,9 @@ pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
                 ),
                 inbound: row.int_opt(9)?.map(bytes_a_second),
                 outbound: row.int_opt(9)?.map(bytes_a_second),
+                idle: None,
             },
             logins: Logins::default(),
-            readers: Vec::new(),
             tls: None,
         })
     });

@@ -5,7 +5,15 @@ use model::InstanceId;
 use crate::{Reader, Result, SecurityRule, read_rules};
 
 /// The parameter that says what stands between an account's name and its password.
-pub(crate) const SEPARATOR: &str = "UserPasswordSeparate";
+const SEPARATOR: &str = "UserPasswordSeparate";
+
+/// The parameter that says after how many seconds without a request a connection is closed.
+const TIMEOUT: &str = "timeout";
+
+/// Whether the routing table depends on a parameter.
+pub fn is_of_routes(param: &str) -> bool {
+    [SEPARATOR, TIMEOUT].contains(&param)
+}
 
 /// How one signs in at an instance that has more than its default user with one password.
 #[derive(Clone, Debug, Default)]
@@ -18,14 +26,19 @@ pub struct Doorkeeping {
     pub password: Option<Vec<u8>>,
     /// The one that works besides.
     pub old_password: Option<Vec<u8>>,
+    /// Those of `accounts` whose reads go to replicas.
+    pub replica_readers: Vec<String>,
+    /// Whether the default user's do.
+    pub default_reads_replicas: bool,
 }
 
-/// The instances with accounts or with a password that is being changed.
+/// The instances with accounts, with a password that is being changed, or with replicas that answer reads.
 pub fn doorkeeping(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, Doorkeeping>> {
     let rows = reader.rows(
-        "select i.id, case when i.no_auth = 0 then i.password end, i.old_password, p.value
+        "select i.id, case when i.no_auth = 0 then i.password end, i.old_password, p.value,
+             case when i.replica_reads = 1 then i.reads_from else '' end
          from instance i left join param p on p.instance = i.id and p.name = $1
-         where i.old_password is not null
+         where i.old_password is not null or i.replica_reads = 1
              or exists (select 1 from instance_account a where a.instance = i.id and a.status <> 4)",
         crate::args![SEPARATOR],
     )?;
@@ -33,17 +46,35 @@ pub fn doorkeeping(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, Doorke
     for mut row in rows {
         let (password, old_password) = (row.blob_opt(1)?, row.blob_opt(2)?);
         let separator = row.text_opt(3)?;
-        let keeping = Doorkeeping { separator, accounts: Vec::new(), password, old_password };
+        let default_reads_replicas = reads_replicas(&row.text(4)?);
+        let keeping =
+            Doorkeeping { separator, password, old_password, default_reads_replicas, ..Doorkeeping::default() };
         all.insert(row.parsed(0, InstanceId::parse)?, keeping);
     }
-    let accounts = "select instance, name from instance_account where status <> 4 order by instance, name";
+    let accounts = "select a.instance, a.name, case when i.replica_reads = 1 then a.reads_from else '' end
+        from instance_account a join instance i on i.id = a.instance where a.status <> 4 order by a.instance, a.name";
     for mut row in reader.rows(accounts, &[])? {
         let name = row.text(1)?;
+        let reads_replicas = reads_replicas(&row.text(2)?);
         if let Some(keeping) = all.get_mut(&row.parsed(0, InstanceId::parse)?) {
+            if reads_replicas {
+                keeping.replica_readers.push(name.clone());
+            }
             keeping.accounts.push(name);
         }
     }
     Ok(all)
+}
+
+/// Whether who reads from these (`master`, `replication`, or both with a comma) may be answered by a replica.
+pub fn reads_replicas(reads_from: &str) -> bool {
+    reads_from.split(',').any(|from| from == "replication")
+}
+
+/// The timeout parameters that were set, as they were.
+pub fn timeouts(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, String>> {
+    let rows = reader.rows("select instance, value from param where name = $1", crate::args![TIMEOUT])?;
+    rows.into_iter().map(|mut row| Ok((row.parsed(0, InstanceId::parse)?, row.text(1)?))).collect()
 }
 
 /// The inbound rules of each instance that is in security groups, those of its first group first.

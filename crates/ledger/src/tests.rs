@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use flow::{Cursor, End, Entry, Journal, JournalError, Passed, Phase};
 use model::*;
 
-use crate::*;
+use crate::{Reader, *};
 
 struct World;
 impl flow::Context for World {
@@ -50,6 +50,7 @@ fn sample(number: u64) -> Instance {
         old_password: None,
         client_limit: None,
         bandwidth_mbit: None,
+        replica_reads: false,
         deadline_at: None,
         closed_at: None,
         offline_at: None,
@@ -434,7 +435,7 @@ async fn parameters_are_kept_by_name_and_their_changes_recorded() {
 }
 
 #[tokio::test]
-async fn what_separates_names_from_passwords_counts_the_routing_table_on() {
+async fn parameters_that_the_gateway_keeps_to_count_the_routing_table_on() {
     let (_folder, ledger) = fresh();
     let instance = sample(1);
     let id = instance.id.clone();
@@ -443,8 +444,44 @@ async fn what_separates_names_from_passwords_counts_the_routing_table_on() {
     let of = id.clone();
     ledger.write(move |tx| set_param(tx, &of, "hz", Some("20"))).await.unwrap();
     assert_eq!(ledger.read(routes_version).unwrap(), before);
-    ledger.write(move |tx| set_param(tx, &id, "UserPasswordSeparate", Some(":"))).await.unwrap();
-    assert!(ledger.read(routes_version).unwrap() > before);
+    for (name, value) in [("UserPasswordSeparate", ":"), ("timeout", "60")] {
+        let (before, of) = (ledger.read(routes_version).unwrap(), id.clone());
+        ledger.write(move |tx| set_param(tx, &of, name, Some(value))).await.unwrap();
+        assert!(ledger.read(routes_version).unwrap() > before, "{name}");
+    }
+    assert_eq!(ledger.read(timeouts).unwrap(), [(id, "60".to_owned())].into());
+}
+
+#[tokio::test]
+async fn a_certificate_takes_the_place_of_the_one_that_was_seen_alone() {
+    let (_folder, ledger) = fresh();
+    let instance = sample(1);
+    let id = instance.id.clone();
+    let of = id.clone();
+    let open = move |tx: &mut dyn Tx| {
+        insert_instance(tx, &instance)?;
+        set_tls(tx, &instance.id, true)
+    };
+    ledger.write(open).await.unwrap();
+    assert_eq!(ledger.read(|reader| tls_of(reader, &id)).unwrap(), Some(Certified::default()));
+    let certify = |before: i64, serial: i64| {
+        let (of, by) = (of.clone(), Certified { serial, names: "127.0.0.1".into(), ..Certified::default() });
+        ledger.write(move |tx| certify(tx, &of, before, &by))
+    };
+    assert!(certify(0, 1).await.unwrap());
+    assert!(!certify(0, 2).await.unwrap(), "another was first");
+    let (of, again) = (id.clone(), id.clone());
+    ledger.write(move |tx| set_tls(tx, &of, true)).await.unwrap();
+    assert_eq!(ledger.read(|reader| tls_of(reader, &id)).unwrap().map(|by| by.serial), Some(1), "it is kept");
+    ledger.write(move |tx| set_tls(tx, &again, false)).await.unwrap();
+    assert!(!certify(1, 3).await.unwrap(), "TLS is closed");
+    assert_eq!(ledger.read(all_tls).unwrap(), []);
+
+    let authority = |name: &str| Authority { certificate: name.into(), key: vec![1] };
+    for name in ["first", "second"] {
+        ledger.write(move |tx| keep_authority(tx, &authority(name))).await.unwrap();
+    }
+    assert_eq!(ledger.read(crate::authority).unwrap(), Some(authority("first")));
 }
 
 #[tokio::test]

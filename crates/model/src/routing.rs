@@ -58,6 +58,9 @@ pub struct Limits {
     pub inbound: Option<u64>,
     /// What clients may get, in bytes a second.
     pub outbound: Option<u64>,
+    /// After how many seconds without a request a connection is closed.
+    #[serde(default)]
+    pub idle: Option<u64>,
 }
 
 /// How one signs in at an instance beyond what its nodes understand: with `name`, separator and password in one, as the

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgMatches};
-use control::{Owner, Region, Settings, VipPool, Zone};
+use control::{GivenAuthority, Owner, Region, Settings, TlsSettings, VipPool, Zone, read_certificates};
+use model::Secret;
 
 use crate::prices;
 
@@ -71,6 +72,23 @@ const SETTINGS: &[Setting] = &[
         "how long at the least an instance is shown as busy by a resize or a move between zones",
     ),
     setting("prices", "", "a TOML file with what instances cost; empty: nothing costs anything"),
+    setting(
+        "tls_ca_cert",
+        "",
+        "a PEM file with the certificate of the authority that vouches for instances that take TLS, and those that vouch for \
+         it after it; empty: the service's own, which `opencrs ca` prints",
+    ),
+    setting("tls_ca_key", "", "a PEM file (PKCS #8) with the key of that authority"),
+    setting(
+        "tls_client_ca",
+        "",
+        "a PEM file with certificates, one of which must vouch for each client that connects by TLS; empty: clients need none",
+    ),
+    setting(
+        "tls_required",
+        "off",
+        "on: an instance that takes TLS (OpenSSL) refuses plain connections; off: it takes both",
+    ),
     setting("rate_limits", "on", "whether requests a second are limited as documented"),
     setting("recycle_postpaid_hours", "2", "how long isolated instances that are paid by use are kept"),
     setting("recycle_prepaid_hours", "168", "how long isolated instances that are paid in advance are kept"),
@@ -200,6 +218,21 @@ impl Config {
         self.get("host_aliases").split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
+    fn tls(&self) -> anyhow::Result<TlsSettings> {
+        let key = self.parsed("tls_ca_key", read_file)?;
+        Ok(TlsSettings {
+            authority: self.parsed("tls_ca_cert", |path| match (read_file(path)?, key) {
+                (Some(certificates), Some(key)) => Ok(Some(GivenAuthority::read(&certificates, &Secret::new(key))?)),
+                (None, None) => Ok(None),
+                _ => bail!("tls_ca_cert and tls_ca_key go together"),
+            })?,
+            client_ca: self.parsed("tls_client_ca", |path| {
+                Ok(read_file(path)?.map(|text| read_certificates(&text)).transpose()?)
+            })?,
+            is_required: self.parsed("tls_required", |text| read_choice(text, "on", "off"))?,
+        })
+    }
+
     /// The settings of the control plane.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         self.parsed("store", |text| {
@@ -226,6 +259,7 @@ impl Config {
                 Ok(Duration::from_millis(text.parse().context("it is a number of milliseconds")?))
             })?,
             prices: self.parsed("prices", prices::read)?,
+            tls: self.tls()?,
             rate_limits: self.parsed("rate_limits", |text| read_choice(text, "on", "off"))?,
             recycle_postpaid_for: self.parsed("recycle_postpaid_hours", hours)?,
             recycle_prepaid_for: self.parsed("recycle_prepaid_hours", hours)?,
@@ -246,6 +280,14 @@ impl fmt::Display for Config {
         }
         Ok(())
     }
+}
+
+/// What is in a file; `None` where none is named.
+fn read_file(path: &str) -> anyhow::Result<Option<String>> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    std::fs::read_to_string(path).map(Some).with_context(|| format!("read {path}"))
 }
 
 fn read_choice(text: &str, yes: &str, no: &str) -> anyhow::Result<bool> {
@@ -369,5 +411,22 @@ mod tests {
         check("3 MiB", Some(3));
         check("1073741824", Some(1024));
         assert!(read_memory("").unwrap().is_some_and(|mb| mb > 0));
+    }
+
+    #[test]
+    fn an_authority_is_read_from_its_files_or_refused_with_the_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, "nonsense").unwrap();
+        let file = file.to_str().unwrap();
+        let refused = |args: &[&str]| format!("{:#}", read(args, &[]).unwrap().settings().unwrap_err());
+        assert!(refused(&["--tls-ca-cert", file]).contains("go together"));
+        let both = refused(&["--tls-ca-cert", file, "--tls-ca-key", file]);
+        assert!(both.contains("tls_ca_cert") && both.contains("no key"), "{both}");
+        let clients = refused(&["--tls-client-ca", file]);
+        assert!(clients.contains("tls_client_ca") && clients.contains("no certificate"), "{clients}");
+        let missing = refused(&["--tls-client-ca", "/nowhere.pem"]);
+        assert!(missing.contains("/nowhere.pem"), "{missing}");
+        assert!(read(&["--tls-required", "on"], &[]).unwrap().settings().unwrap().tls.is_required);
     }
 }

@@ -69,6 +69,13 @@ impl GatewayProcess {
         runs.is_some() && runs == file(&self.program)
     }
 
+    /// Notes of which release the gateway is, as far as it tells.
+    fn note(&self, report: &GatewayReport) {
+        if !report.release.is_empty() {
+            self.release.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.release);
+        }
+    }
+
     fn find_or_start(&self) -> std::io::Result<ProcessRef> {
         std::fs::create_dir_all(self.folder())?;
         if let Some(running) = processes_below(&self.folder())?.into_iter().next() {
@@ -92,8 +99,11 @@ impl Gateway for GatewayProcess {
             let process = self.find_or_start().map_err(|error| format!("a gateway can't be started: {error}"))?;
             *current = Some(process);
             let answers = async {
-                while self.client.report().await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(2)).await;
+                loop {
+                    match self.client.report().await {
+                        Ok(report) => return self.note(&report),
+                        Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+                    }
                 }
             };
             let answered = tokio::time::timeout(ANSWERS_WITHIN, answers).await;
@@ -105,12 +115,21 @@ impl Gateway for GatewayProcess {
         Box::pin(async move {
             self.ensure().await?;
             let running = self.current.lock().await.clone();
-            if let Some(process) = running
-                && !self.is_of_this_build(&process)
-            {
+            match running {
+                Some(process) if self.is_of_this_build(&process) => Ok(()),
+                _ => self.replace().await,
+            }
+        })
+    }
+
+    fn replace(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.ensure().await?;
+            let running = self.current.lock().await.clone();
+            if let Some(process) = running {
                 let ended = tokio::task::spawn_blocking(move || process.terminate(ENDS_WITHIN)).await;
                 let ended = ended.map_err(std::io::Error::other).flatten();
-                ended.map_err(|error| format!("the older gateway can't be ended: {error}"))?;
+                ended.map_err(|error| format!("the former gateway can't be ended: {error}"))?;
             }
             self.ensure().await
         })
@@ -127,9 +146,7 @@ impl Gateway for GatewayProcess {
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>> {
         Box::pin(async move {
             let report = self.client.publish(&table).await.map_err(|error| error.to_string())?;
-            if !report.release.is_empty() {
-                self.release.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.release);
-            }
+            self.note(&report);
             Ok(report)
         })
     }

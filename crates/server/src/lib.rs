@@ -16,6 +16,7 @@ pub mod wire;
 
 pub use catalogue::print as print_catalogue;
 pub use config::{Config, flags};
+pub use control::AUTHORITY_FILE;
 pub use dev::{DEFAULTS as DEV_DEFAULTS, reap, run as run_dev};
 pub use serve::{on_tokio, run as run_serve, say, stop_signal};
 pub use stop::run as run_stop;

@@ -36,6 +36,7 @@ fn command() -> Command {
                 .arg(crash()),
         )
         .subcommand(Command::new("stop").about("Ends server, gateway and instances; data is kept").arg(data()))
+        .subcommand(Command::new("ca").about("Prints the certificate that clients by TLS must trust").arg(data()))
         .subcommand(
             Command::new("config").about("Prints the settings that hold, and where each came from").args(flags()),
         )
@@ -75,6 +76,12 @@ fn run(matches: ArgMatches) -> anyhow::Result<()> {
         }
         "config" => {
             opencrs::say(read(&[])?.to_string().trim_end());
+            Ok(())
+        }
+        "ca" => {
+            let file = data().join(opencrs::AUTHORITY_FILE);
+            let why = || format!("read {}; `opencrs serve` makes it at its start", file.display());
+            opencrs::say(std::fs::read_to_string(&file).with_context(why)?.trim_end());
             Ok(())
         }
         "catalogue" => {

@@ -10,7 +10,9 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get};
-use control::{Answers, Dev, FlowCx, Random, RateLimits, RedisNodes, Roles, Sealer, Settings, Wake, keepers};
+use control::{
+    Answers, Certificates, Dev, FlowCx, Random, RateLimits, RedisNodes, Roles, Sealer, Settings, Wake, keepers,
+};
 use flow::harness::{NoProbe, Probe};
 use flow::{Clock, SystemClock};
 use ledger::Ledger;
@@ -108,6 +110,7 @@ pub(crate) async fn serve(
         is_bindable: |addr| std::net::TcpListener::bind(addr).is_ok(),
         wake: Wake::default(),
         answers: Answers::default(),
+        certificates: Certificates::of(data.path(), settings.tls.client_ca.as_deref()),
         dev,
         roles: Roles::default(),
     });

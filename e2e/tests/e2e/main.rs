@@ -16,3 +16,4 @@ mod security;
 mod steering;
 mod switches;
 mod tasks;
+mod tls;

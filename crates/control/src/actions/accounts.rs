@@ -94,8 +94,8 @@ fn read_privilege(parameter: &str, text: &str) -> Answer<String> {
     Err(bad_value(parameter, "it must be r (reads) or rw (reads and writes)", "须为 r（只读）或 rw（读写）"))
 }
 
-/// Reads where an account's reads go, as the ledger keeps it. No replica is read from yet.
-fn read_policy(parameter: &str, values: &[String]) -> Answer<String> {
+/// Reads where an account's reads go, as the ledger keeps it.
+pub(crate) fn read_policy(parameter: &str, values: &[String]) -> Answer<String> {
     let is_known = |value: &String| ["master", "replication"].contains(&value.as_str());
     let is_twice = values.iter().enumerate().any(|(index, value)| values[..index].contains(value));
     if values.is_empty() || is_twice || !values.iter().all(is_known) {
@@ -105,18 +105,24 @@ fn read_policy(parameter: &str, values: &[String]) -> Answer<String> {
             "须包含 master、replication 或二者",
         ));
     }
-    if values.iter().any(|value| value == "replication") {
-        return Err(unsupported(
-            format!(
-                "The value `replication` of the parameter `{parameter}` needs reads from replicas, which are off \
-                 (EnableReplicaReadonly); use `master`."
-            ),
-            format!(
-                "参数 `{parameter}` 取值 `replication` 需先开启副本只读（EnableReplicaReadonly），请使用 `master`。"
-            ),
-        ));
-    }
     Ok(values.join(","))
+}
+
+/// Refuses reads from replicas where they answer none.
+fn check_policy_fits(instance: &Instance, reads_from: &str) -> Answer<()> {
+    if instance.replica_reads || !ledger::reads_replicas(reads_from) {
+        return Ok(());
+    }
+    let id = &instance.id;
+    Err(unsupported(
+        format!(
+            "The value `replication` of the parameter `ReadonlyPolicy` needs reads from replicas, which are off for the \
+             instance `{id}` (EnableReplicaReadonly); use `master`."
+        ),
+        format!(
+            "参数 `ReadonlyPolicy` 取值 `replication` 需先为实例 `{id}` 开启副本只读（EnableReplicaReadonly），请使用 `master`。"
+        ),
+    ))
 }
 
 /// Where an account's reads go, as the API writes it.

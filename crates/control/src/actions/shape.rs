@@ -2,6 +2,7 @@
 
 pub(crate) mod modify_instance_availability_zones;
 pub(crate) mod switch_access_new_instance;
+pub(crate) mod switch_proxy;
 pub(crate) mod upgrade_instance;
 pub(crate) mod upgrade_instance_version;
 pub(crate) mod upgrade_proxy_version;

@@ -58,6 +58,7 @@ pub(crate) async fn place(cx: &FlowCx, id: &InstanceId, newcomers: &[Newcomer]) 
                 observed_up: false,
                 observed_version: None,
                 observed_stream: None,
+                streamed_epoch: Epoch(0),
                 unsaid: 0,
             };
             ledger::insert_node(tx, &node)?;

@@ -331,12 +331,16 @@ async fn note(cx: &FlowCx, nodes: &[Node], primary: &Node, seen: &Replication) -
     let (id, start) = (primary.instance.clone(), (primary.id.clone(), primary.epoch));
     cx.roles.saw(&id, &start, seen.offset, cx.clock.passed());
     let flows_to = |node: &Node| seen.followers.contains(&node.addr.0.port());
-    if nodes.iter().all(|node| flows_to(node) == (node.observed_stream.as_ref() == Some(&start))) {
+    let is_noted = |node: &Node| node.observed_stream.as_ref() == Some(&start) && node.streamed_epoch == node.epoch;
+    if nodes.iter().all(|node| flows_to(node) == is_noted(node)) {
         return Ok(());
     }
-    let followers: Vec<NodeId> = nodes.iter().filter(|node| flows_to(node)).map(|node| node.id.clone()).collect();
-    let noted = cx.ledger.write(move |tx| ledger::observe_streams(tx, &id, (&start.0, start.1), &followers));
-    Ok(noted.await?)
+    // Each in the start that it was in before the primary was asked.
+    let followers: Vec<_> =
+        nodes.iter().filter(|node| flows_to(node)).map(|node| (node.id.clone(), node.epoch)).collect();
+    cx.ledger.write(move |tx| ledger::observe_streams(tx, &id, (&start.0, start.1), &followers)).await?;
+    cx.wake.routes.notify_one();
+    Ok(())
 }
 
 /// Has the primary's stream flow to its synced replicas, and notes to whom it does. What fails here is looked at again by

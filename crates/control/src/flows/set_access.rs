@@ -103,6 +103,18 @@ pub(crate) fn submit_as(
         )
         .into());
     }
+    if matches!(wanted, Wanted::NoAuth) && ledger::tls_of(tx.reader(), &instance.id)?.is_some() {
+        return Err(ApiError::new(
+            code::InvalidParameterValuePasswordFreeDenied,
+            format!(
+                "The instance `{}` takes connections by TLS, so nobody gets in without a password. Close TLS first \
+                 (CloseSSL).",
+                instance.id
+            ),
+            format!("实例 `{}` 已开启 SSL 加密，不支持免密访问，请先关闭 SSL（CloseSSL）。", instance.id),
+        )
+        .into());
+    }
     let access = match wanted {
         Wanted::Password(sealed) => Some((false, Some(sealed.clone()))),
         Wanted::Kept(sealed) => Some((false, Some(sealed.clone()))),

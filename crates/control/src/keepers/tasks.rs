@@ -32,6 +32,7 @@ pub(super) async fn keep(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) {
                 drop(place);
                 cx.wake.tasks.notify_one();
                 cx.wake.routes.notify_one();
+                cx.wake.certificates.notify_one();
             });
         }
         while driven.try_join_next().is_some() {}

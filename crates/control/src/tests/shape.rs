@@ -30,7 +30,7 @@ fn acceptable() -> Vec<(&'static str, Value)> {
         ),
         (
             "UpgradeProxyVersion",
-            json!({"CurrentProxyVersion": crate::cx::GATEWAY_RELEASE, "UpgradeProxyVersion": crate::cx::GATEWAY_RELEASE,
+            json!({"CurrentProxyVersion": "0.0.9", "UpgradeProxyVersion": crate::cx::GATEWAY_RELEASE,
                 "InstanceTypeUpgradeNow": 1}),
         ),
         ("ModifyInstanceAvailabilityZones", json!({"SwitchOption": 2, "NodeSet": set})),
@@ -61,6 +61,7 @@ async fn refused(site: &Site, action: &str, mut params: Value, id: &str, code: &
 #[tokio::test]
 async fn what_is_not_there_is_busy_or_is_isolated_is_not_changed() {
     let site = Site::new();
+    *site.gateway.former.lock().unwrap() = Some("0.0.9");
     let id = site.create_with(2).await;
     for (action, params) in acceptable() {
         refused(&site, action, params.clone(), "crs-nowhere1", GONE).await;

@@ -29,6 +29,7 @@ use crate::random::Random;
 use crate::seal::Sealer;
 use crate::settings::Settings;
 use crate::spec;
+use crate::tls::Certificates;
 
 pub(super) const PASSWORD: &str = "Correct-horse-1";
 
@@ -36,6 +37,10 @@ pub(super) const PASSWORD: &str = "Correct-horse-1";
 #[derive(Default)]
 pub(super) struct SimGateway {
     pub(super) table: Mutex<RoutingTable>,
+    /// A former release that it is of; `None`: this program's.
+    pub(super) former: Mutex<Option<&'static str>>,
+    /// How often it was replaced.
+    pub(super) replaced: AtomicU64,
     pub(super) connected: Mutex<BTreeMap<InstanceId, Connected>>,
 }
 
@@ -45,11 +50,17 @@ impl Gateway for SimGateway {
     }
 
     fn renew(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { if self.former.lock().unwrap().is_some() { self.replace().await } else { Ok(()) } })
+    }
+
+    fn replace(&self) -> BoxFuture<'_, Result<(), String>> {
+        *self.former.lock().unwrap() = None;
+        self.replaced.fetch_add(1, Ordering::SeqCst);
         Box::pin(async { Ok(()) })
     }
 
     fn release(&self) -> String {
-        crate::cx::GATEWAY_RELEASE.into()
+        self.former.lock().unwrap().unwrap_or(crate::cx::GATEWAY_RELEASE).into()
     }
 
     fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>> {
@@ -107,7 +118,7 @@ pub(super) struct Site {
     pub(super) world: SimWorld,
     pub(super) gateway: Arc<SimGateway>,
     pub(super) clock: Arc<SiteClock>,
-    _folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Site {
@@ -120,7 +131,9 @@ impl Site {
         let world = SimWorld::new();
         let gateway = Arc::new(SimGateway::default());
         let clock = Arc::new(SiteClock::default());
+        let certificates = Certificates::of(folder.path(), settings.tls.client_ca.as_deref());
         let cx = FlowCx {
+            certificates,
             ledger: Ledger::sqlite(&folder.path().join("ledger.db")).unwrap(),
             runtime: Arc::new(SimRuntime::new(world.clone())),
             nodes: Arc::new(SimNodes(world.clone())),
@@ -136,7 +149,7 @@ impl Site {
             dev: Some(Dev { clock: clock.advanced.clone(), ..Dev::default() }),
             roles: Roles::default(),
         };
-        Site { cx: Arc::new(cx), world, gateway, clock, _folder: folder }
+        Site { cx: Arc::new(cx), world, gateway, clock, folder }
     }
 
     /// Calls an action as the owner.

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    MOST_ACCOUNTS, changeable_accounts, read_name, read_policy, read_privilege, read_remark, seal_password, unsupported,
+    MOST_ACCOUNTS, changeable_accounts, check_policy_fits, read_name, read_policy, read_privilege, read_remark,
+    seal_password, unsupported,
 };
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, open_task};
@@ -26,7 +27,8 @@ pub(crate) struct Request {
     account_name: String,
     /// Its password.
     account_password: String,
-    /// Where its reads go: master.
+    /// Where its reads go: master, replication, or both. Replicas answer reads where EnableReplicaReadonly has been
+    /// called; a read may come a moment behind the last write there.
     readonly_policy: Vec<String>,
     /// What it may: r reads, rw reads and writes.
     privilege: String,
@@ -70,6 +72,7 @@ impl Action for CreateInstanceAccount {
         };
         call.write(move |tx| {
             let instance = changeable_accounts(tx, caller.account, &request.instance_id)?;
+            check_policy_fits(&instance, &wanted.reads_from)?;
             let accounts = ledger::accounts_of(tx.reader(), &instance.id)?;
             if accounts.iter().any(|account| account.name == wanted.name) {
                 let (id, name) = (&instance.id, &wanted.name);

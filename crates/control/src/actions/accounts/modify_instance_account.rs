@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ROOT, changeable_accounts, find_account, read_policy, read_privilege, read_remark, seal_password, unsupported,
+    ROOT, changeable_accounts, check_policy_fits, find_account, read_policy, read_privilege, read_remark,
+    seal_password, unsupported,
 };
 use crate::access::{Access, Caller, Resource};
 use crate::action::{Action, Call, changeable, open_task};
@@ -29,7 +30,8 @@ pub(crate) struct Request {
     account_password: Option<String>,
     /// What is to be known of it, up to 256 characters.
     remark: Option<String>,
-    /// Where its reads go: master.
+    /// Where its reads go: master, replication, or both. Replicas answer reads where EnableReplicaReadonly has been
+    /// called; a read may come a moment behind the last write there.
     readonly_policy: Option<Vec<String>>,
     /// What it may: r reads, rw reads and writes. Not of root, which always reads and writes.
     privilege: Option<String>,
@@ -121,6 +123,7 @@ fn change(tx: &mut dyn Tx, caller: &Caller, id: &str, name: &str, changes: &Chan
             format!("仅 root 账号支持免密访问，账号 `{name}` 不支持，请去掉 NoAuth。"),
         ));
     }
+    check_policy_fits(&instance, changes.about.reads_from.as_deref().unwrap_or_default())?;
     check_password(tx, &instance, changes)?;
     let mut wanted = InstanceAccount { status: InstanceAccount::VALID, ..previous.clone() };
     if let Some((_, sealed)) = &changes.sealed {
@@ -145,6 +148,7 @@ fn change_root(tx: &mut dyn Tx, caller: &Caller, id: &str, changes: &Changes, no
             "root 账号的读写权限不支持修改，请去掉 Privilege。".into(),
         ));
     }
+    check_policy_fits(&instance, changes.about.reads_from.as_deref().unwrap_or_default())?;
     check_password(tx, &instance, changes)?;
     let wanted = match (changes.no_auth, &changes.sealed) {
         (Some(true), _) if !instance.no_auth => Wanted::NoAuth,

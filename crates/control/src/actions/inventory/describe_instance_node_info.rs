@@ -113,6 +113,6 @@ impl Action for DescribeInstanceNodeInfo {
 }
 
 /// There is one gateway for all, under an id that this service keeps.
-fn gateway_id(call: &Call) -> String {
+pub(crate) fn gateway_id(call: &Call) -> String {
     hex::encode(&Sha256::digest(format!("gateway {}", call.cx.pool_offset))[..20])
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::describe_instances::InstanceTagInfo;
 use crate::action::{Call, Language};
-use crate::actions::network::modify_connection_config::{CLIENTS, MBIT};
+use crate::actions::network::modify_connection_config::{MBIT, clients};
 use crate::actions::shape::upgrade_small_version::newest_build;
 use crate::cx::GATEWAY_RELEASE;
 use crate::when;
@@ -131,7 +131,7 @@ pub(crate) struct InstanceSet {
     current_proxy_version: String,
     /// The version of the engine that runs it; empty before its first start.
     current_redis_version: String,
-    /// The newest version of the gateway.
+    /// The version that UpgradeProxyVersion makes the gateway, where CurrentProxyVersion is an older one.
     upgrade_proxy_version: &'static str,
     /// The newest version of its engine.
     upgrade_redis_version: String,
@@ -193,7 +193,7 @@ pub(super) fn show(
     let settings = &call.cx.settings;
     let write = |at: Millis| when::write(at, settings.utc_offset_seconds);
     let or_never = |at: Option<Millis>| at.map_or_else(|| when::NEVER.to_owned(), write);
-    let type_id = instance.type_id;
+    let (type_id, clients) = (instance.type_id, clients(&instance));
     let runs = nodes.iter().find_map(|node| node.observed_version);
     let newest = runs.map(|runs| newest_build(&call.cx.runtime.engines(), type_id.engine(), runs));
     let [current_redis_version, upgrade_redis_version] =
@@ -236,7 +236,7 @@ pub(super) fn show(
         redis_replicas_num: instance.replicas,
         price_id: 0,
         close_time: or_never(instance.closed_at),
-        slave_read_weight: 0,
+        slave_read_weight: if instance.replica_reads { 100 } else { 0 },
         instance_tags: tags.into_iter().map(|tag| InstanceTagInfo { tag_key: tag.key, tag_value: tag.value }).collect(),
         project_name: project,
         no_auth: instance.no_auth,
@@ -250,8 +250,8 @@ pub(super) fn show(
         remain_bandwidth_duration: String::new(),
         disk_size: 0,
         monitor_version: "5s",
-        client_limit_min: *CLIENTS.start(),
-        client_limit_max: *CLIENTS.end(),
+        client_limit_min: *clients.start(),
+        client_limit_max: *clients.end(),
         node_set: instance.shows_node_set.then(|| nodes.iter().map(|node| show_node(call, node)).collect()),
         region: settings.region.name.clone(),
         wan_address: wan.map(|vip| vip.to_string()).unwrap_or_default(),

@@ -116,6 +116,7 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
         old_password: None,
         client_limit: None,
         bandwidth_mbit: None,
+        replica_reads: false,
         created_at: now,
         deadline_at: order.deadline_at,
         closed_at: None,
@@ -150,6 +151,7 @@ fn place_one(cx: &FlowCx, tx: &mut dyn Tx, caller: &Caller, order: &Order, now: 
             observed_up: false,
             observed_version: None,
             observed_stream: None,
+            streamed_epoch: Epoch(0),
             unsaid: 0,
         };
         ledger::insert_node(tx, &node)?;

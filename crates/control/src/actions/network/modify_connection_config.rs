@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use flow::{End, Flow, Outcome, Step, StepResult, steps};
-use ledger::{set_busy_if_idle, set_limits, write};
+use ledger::{Instance, set_busy_if_idle, set_limits, write};
 use model::{InstanceId, InstanceStatus, Millis, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,8 @@ pub(crate) struct Request {
     instance_id: String,
     /// What may pass in each direction, in MB/s, a shard: 1 to 10000. 0 is as much as the host can.
     bandwidth: Option<i64>,
-    /// Connections at the most, a shard: 10000 to 40000.
+    /// Connections at the most, a shard: 10000 to 40000. Where replicas answer reads (EnableReplicaReadonly), 10000 for each
+    /// of them and 30000 more.
     client_limit: Option<i64>,
 }
 
@@ -34,8 +35,12 @@ pub(crate) struct Response {
     task_id: i64,
 }
 
-/// The connections that an instance can be set to take.
-pub(crate) const CLIENTS: RangeInclusive<i64> = 10_000..=40_000;
+/// The connections that an instance can be set to take: more where replicas answer reads.
+pub(crate) fn clients(instance: &Instance) -> RangeInclusive<i64> {
+    const LEAST: i64 = 10_000;
+    let most = if instance.replica_reads { (instance.replicas + 3).max(4) } else { 4 };
+    LEAST..=LEAST * most
+}
 
 /// The bandwidth that an instance can be given, in MB/s; 0 is no limit.
 pub(crate) const BANDWIDTH: RangeInclusive<i64> = 0..=10_000;
@@ -52,25 +57,20 @@ impl Action for ModifyConnectionConfig {
     type Response = Response;
 
     async fn call(call: &Call, request: Request) -> Answer<Response> {
-        let (bandwidth, clients) = (request.bandwidth, request.client_limit);
-        if bandwidth.is_none() && clients.is_none() {
+        let (bandwidth, client_limit) = (request.bandwidth, request.client_limit);
+        if bandwidth.is_none() && client_limit.is_none() {
             return Err(missing("ClientLimit"));
         }
-        for (parameter, value, range) in [("Bandwidth", bandwidth, BANDWIDTH), ("ClientLimit", clients, CLIENTS)] {
-            if value.is_some_and(|value| !range.contains(&value)) {
-                let (least, most) = (range.start(), range.end());
-                let (en, zh) = (format!("it must be {least} to {most}"), format!("须为{least}至{most}"));
-                return Err(bad_value(parameter, &en, &zh));
-            }
-        }
+        check("Bandwidth", bandwidth, &BANDWIDTH)?;
         let (caller, now) = (call.caller.clone(), call.now);
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
             let instance =
                 changeable(tx.reader(), caller.account, &request.instance_id, &[InstanceStatus::Idle], code)?;
+            check("ClientLimit", client_limit, &clients(&instance))?;
             let previous = (instance.client_limit, instance.bandwidth_mbit);
             let wanted = (
-                clients.or(previous.0),
+                client_limit.or(previous.0),
                 bandwidth.map_or(previous.1, |bandwidth| (bandwidth > 0).then_some(bandwidth * MBIT)),
             );
             let flow = SetLimits { instance: instance.id.clone(), previous, wanted };
@@ -79,6 +79,15 @@ impl Action for ModifyConnectionConfig {
         })
         .await
     }
+}
+
+fn check(parameter: &str, value: Option<i64>, range: &RangeInclusive<i64>) -> Answer<()> {
+    if value.is_none_or(|value| range.contains(&value)) {
+        return Ok(());
+    }
+    let (least, most) = (range.start(), range.end());
+    let (en, zh) = (format!("it must be {least} to {most}"), format!("须为{least}至{most}"));
+    Err(bad_value(parameter, &en, &zh))
 }
 
 /// What the flow remembers: connections, and bandwidth in Mbit/s.

@@ -1,6 +1,5 @@
 //! Has the gateway be of this server's release (061). After an upgrade of the program an older gateway goes on, so that no
-//! connection is touched; this ends it and starts the new one. One gateway serves all instances: the connections of all
-//! are reset once.
+//! connection is touched; this replaces it. One gateway serves all instances.
 
 use flow::{End, Flow, Outcome, Step, StepError, StepResult, steps};
 use ledger::{end_events, set_busy_if_idle, write};
@@ -24,7 +23,7 @@ pub(crate) struct Request {
     instance_id: String,
     /// What the gateway is, as CurrentProxyVersion of DescribeInstances says.
     current_proxy_version: String,
-    /// What it is to be, as UpgradeProxyVersion of DescribeInstances says. Where it is that already, nothing is done.
+    /// What it is to be, as UpgradeProxyVersion of DescribeInstances says: a newer one.
     upgrade_proxy_version: String,
     /// 1 now, 0 in the maintenance window of the instance.
     instance_type_upgrade_now: i64,
@@ -53,6 +52,14 @@ impl Action for UpgradeProxyVersion {
             let waits = read_switch("InstanceTypeUpgradeNow", request.instance_type_upgrade_now, 0, 1)?;
             let present = cx.gateway.release();
             let given = (request.current_proxy_version.as_str(), request.upgrade_proxy_version.as_str());
+            if !is_older(&present) {
+                return Err(ApiError::new(
+                    code::InvalidParameterValueCheckNotPass,
+                    format!("The gateway is of release {present}; this service has no newer one than {GATEWAY_RELEASE}."),
+                    format!("代理当前版本为 {present}，本服务没有比 {GATEWAY_RELEASE} 更新的版本。"),
+                )
+                .into());
+            }
             if given != (present.as_str(), GATEWAY_RELEASE) {
                 return Err(ApiError::new(
                     code::InvalidParameterValueCheckNotPass,
@@ -61,8 +68,7 @@ impl Action for UpgradeProxyVersion {
                 )
                 .into());
             }
-            let waits = waits && present != GATEWAY_RELEASE;
-            let flow = RenewGateway { instance: instance.id.clone(), waits };
+            let flow = RenewGateway { instance: instance.id.clone(), waits, always: false };
             let task = open_task(tx, &caller, &instance, "061", &flow, now)?;
             Ok(Response { flow_id: task.0 })
         })
@@ -70,11 +76,20 @@ impl Action for UpgradeProxyVersion {
     }
 }
 
+/// Whether a release of the gateway is older than this program's. One that does not tell, is.
+fn is_older(release: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u64> { text.split('.').filter_map(|part| part.parse().ok()).collect() };
+    numbers(release) < numbers(GATEWAY_RELEASE)
+}
+
 /// What the flow remembers.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct RenewGateway {
-    instance: InstanceId,
-    waits: bool,
+    pub(crate) instance: InstanceId,
+    pub(crate) waits: bool,
+    /// Whether a gateway of this very program is replaced too.
+    #[serde(default)]
+    pub(crate) always: bool,
 }
 
 impl Flow for RenewGateway {
@@ -110,8 +125,9 @@ async fn await_window(cx: &FlowCx, flow: &mut RenewGateway) -> StepResult<FlowCx
     window::await_window(cx, &flow.instance).await
 }
 
-async fn renew(cx: &FlowCx, _: &mut RenewGateway) -> StepResult<FlowCx> {
-    cx.gateway.renew().await.map_err(StepError::Retry)?;
+async fn renew(cx: &FlowCx, flow: &mut RenewGateway) -> StepResult<FlowCx> {
+    let renewed = if flow.always { cx.gateway.replace().await } else { cx.gateway.renew().await };
+    renewed.map_err(StepError::Retry)?;
     Ok(None)
 }
 
