@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{GatewayReport, RoutingTable};
+use model::{GatewayReport, InstanceId, Millis, RoutingTable, Sight};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -56,7 +57,7 @@ impl Client {
     /// Where no gateway answers, or where the table names an address twice or differs from the one in force under
     /// the same version.
     pub async fn publish(&self, table: &RoutingTable) -> Result<GatewayReport, ClientError> {
-        self.ask(&Request::Publish(table.clone())).await
+        self.ask_report(&Request::Publish(table.clone())).await
     }
 
     /// Which table is in force, and how it fares.
@@ -64,21 +65,54 @@ impl Client {
     /// # Errors
     /// Where no gateway answers.
     pub async fn report(&self) -> Result<GatewayReport, ClientError> {
-        self.ask(&Request::Report).await
+        self.ask_report(&Request::Report).await
     }
 
-    async fn ask(&self, request: &Request) -> Result<GatewayReport, ClientError> {
+    /// What it has seen of an instance; [`Sight::default`] where it has none of it.
+    ///
+    /// # Errors
+    /// Where no gateway answers.
+    pub async fn sight(&self, instance: &InstanceId) -> Result<Sight, ClientError> {
+        match self.ask(&Request::Sight { instance: instance.clone() }).await? {
+            Answer::Sight(sight) => Ok(*sight),
+            _ => Err(off_the_point()),
+        }
+    }
+
+    /// What it has seen of each instance of which it has seen something after a moment of its own clock.
+    ///
+    /// # Errors
+    /// Where no gateway answers.
+    pub async fn sights(&self, after: Millis) -> Result<BTreeMap<InstanceId, Sight>, ClientError> {
+        match self.ask(&Request::Sights { after }).await? {
+            Answer::Sights(sights) => Ok(sights),
+            _ => Err(off_the_point()),
+        }
+    }
+
+    async fn ask_report(&self, request: &Request) -> Result<GatewayReport, ClientError> {
+        match self.ask(request).await? {
+            Answer::Report(report) => Ok(report),
+            _ => Err(off_the_point()),
+        }
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Answer, ClientError> {
         let asking = async {
             let connected = connect(&self.dir).await;
             let mut stream = connected.map_err(|source| ClientError::NotRunning { dir: self.dir.clone(), source })?;
             write_line(&mut stream, request).await.map_err(ClientError::Broken)?;
             match read_line(&mut stream).await.map_err(ClientError::Broken)? {
-                Answer::Report(report) => Ok(report),
                 Answer::Refused(reason) => Err(ClientError::Refused(reason)),
+                answer => Ok(answer),
             }
         };
         timeout(ANSWER_WITHIN, asking).await.map_err(|_| ClientError::TimedOut)?
     }
+}
+
+fn off_the_point() -> ClientError {
+    ClientError::Broken(io::Error::new(io::ErrorKind::InvalidData, "it answered another question"))
 }
 
 async fn connect(dir: &Path) -> io::Result<UnixStream> {

@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{GatewayReport, RoutingTable};
+use model::{GatewayReport, InstanceId, Millis, RoutingTable, Sight};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -24,6 +25,14 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) enum Request {
     Publish(RoutingTable),
     Report,
+    /// What was seen of one instance.
+    Sight {
+        instance: InstanceId,
+    },
+    /// What was seen of each instance of which something was seen after that moment, by the gateway's clock.
+    Sights {
+        after: Millis,
+    },
 }
 
 /// What the gateway answers, one line of JSON.
@@ -31,6 +40,8 @@ pub(crate) enum Request {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     Report(GatewayReport),
+    Sight(Box<Sight>),
+    Sights(BTreeMap<InstanceId, Sight>),
     /// The table can't be brought into force, for this reason.
     Refused(String),
 }
@@ -46,6 +57,9 @@ pub(crate) async fn answer(mut stream: UnixStream, gateway: Arc<Mutex<Gateway>>)
     let mut gateway = gateway.lock().await;
     let answer = match request {
         Request::Report => Answer::Report(gateway.report()),
+        // Nothing is seen yet.
+        Request::Sight { .. } => Answer::Sight(Box::default()),
+        Request::Sights { .. } => Answer::Sights(BTreeMap::new()),
         Request::Publish(table) => match gateway.publish(table).await {
             Ok(report) => Answer::Report(report),
             Err(reason) => Answer::Refused(reason),

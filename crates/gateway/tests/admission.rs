@@ -80,12 +80,12 @@ async fn an_instance_has_as_many_connections_as_it_may_over_all_its_addresses() 
 #[tokio::test]
 async fn what_passes_is_kept_to_its_rate_in_each_direction() {
     let (rig, _node, mut route) = a_node_and_its_route().await;
-    route.limits = Limits { connections: None, inbound: Some(1_000_000), outbound: None };
+    route.limits = Limits { inbound: Some(1_000_000), ..Limits::default() };
     rig.enforce(1, &[route.clone()]).await;
     let line = "x".repeat(999);
     for (version, limits) in [
-        (2, Limits { connections: None, inbound: Some(1_000_000), outbound: None }),
-        (3, Limits { connections: None, inbound: None, outbound: Some(1_000_000) }),
+        (2, Limits { inbound: Some(1_000_000), ..Limits::default() }),
+        (3, Limits { outbound: Some(1_000_000), ..Limits::default() }),
     ] {
         route.limits = limits;
         rig.enforce(version, &[route.clone()]).await;

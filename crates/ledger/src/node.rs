@@ -290,8 +290,8 @@ pub fn routes_version(reader: &mut dyn Reader) -> Result<i64> {
     counter(reader, ROUTES)
 }
 
-/// The addresses of the routing table, and the primary that each leads to while it is open. Who may come in and how one
-/// signs in is not in it.
+/// The addresses of the routing table, and the primary that each leads to while it is open. Who may come in, how one
+/// signs in and what is slow is not in it.
 pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
     let version = routes_version(reader)?;
     let rows = reader.rows(
@@ -326,6 +326,7 @@ pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
                 ),
                 inbound: row.int_opt(9)?.map(bytes_a_second),
                 outbound: row.int_opt(9)?.map(bytes_a_second),
+                slow_after_ms: None,
             },
             logins: Logins::default(),
             readers: Vec::new(),

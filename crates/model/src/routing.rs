@@ -58,6 +58,9 @@ pub struct Limits {
     pub inbound: Option<u64>,
     /// What clients may get, in bytes a second.
     pub outbound: Option<u64>,
+    /// No limit but a mark: a command that takes so many milliseconds or longer is noted as slow; `None`: none is.
+    #[serde(default)]
+    pub slow_after_ms: Option<u32>,
 }
 
 /// How one signs in at an instance beyond what its nodes understand: with `name`, separator and password in one, as the
