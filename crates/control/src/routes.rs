@@ -15,14 +15,25 @@ use crate::spec::purpose;
 /// What stands between an account's name and its password where nothing was chosen.
 pub(crate) const SEPARATOR: &str = "@";
 
+/// How many milliseconds a command takes at least that is slow to the gateway, where nothing was chosen: the default of
+/// proxy-slowlog-log-slower-than.
+const SLOW_AFTER_MS: u32 = 500;
+
 /// The table as it should be in force now.
 pub(crate) fn table(cx: &FlowCx) -> Result<RoutingTable, FleetError> {
-    let (mut table, keeping, rules) = cx.ledger.read(|reader| {
-        Ok((ledger::routing_table(reader)?, ledger::doorkeeping(reader)?, ledger::inbound_rules(reader)?))
+    let (mut table, keeping, rules, slow) = cx.ledger.read(|reader| {
+        Ok((
+            ledger::routing_table(reader)?,
+            ledger::doorkeeping(reader)?,
+            ledger::inbound_rules(reader)?,
+            ledger::slow_after(reader)?,
+        ))
     })?;
     let logins = read_logins(&cx.sealer, keeping)?;
     for route in &mut table.routes {
         route.sources = rules.get(&route.instance).map(|rules| sources(rules, route));
+        // Less than none is "off".
+        route.limits.slow_after_ms = slow.get(&route.instance).map_or(Some(SLOW_AFTER_MS), |text| text.parse().ok());
         if let Some(logins) = logins.get(&route.instance) {
             route.logins = logins.clone();
         }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use model::{InstanceId, Millis};
 
 use crate::node::routes_changed;
-use crate::routes::SEPARATOR;
+use crate::routes::{SEPARATOR, SLOW_AFTER};
 use crate::{Reader, Result, Row, Tx, args};
 
 /// The parameters of an instance that were set, by the API's names; one that is not here has its default.
@@ -77,8 +77,8 @@ pub fn set_param(tx: &mut dyn Tx, instance: &InstanceId, name: &str, value: Opti
         )?,
         None => tx.exec("delete from param where instance = $1 and name = $2", args![instance, name])?,
     };
-    // The gateway reads names and passwords by it.
-    if name == SEPARATOR { routes_changed(tx) } else { Ok(()) }
+    // What the gateway reads names and passwords by, and what is slow to it.
+    if [SEPARATOR, SLOW_AFTER].contains(&name) { routes_changed(tx) } else { Ok(()) }
 }
 
 /// Writes down that parameters are being changed.

@@ -7,6 +7,15 @@ use crate::{Reader, Result, SecurityRule, read_rules};
 /// The parameter that says what stands between an account's name and its password.
 pub(crate) const SEPARATOR: &str = "UserPasswordSeparate";
 
+/// The parameter that says what the gateway notes as slow.
+pub(crate) const SLOW_AFTER: &str = "proxy-slowlog-log-slower-than";
+
+/// What was chosen for a command to be slow at the gateway, in milliseconds, by instance.
+pub fn slow_after(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, String>> {
+    let rows = reader.rows("select instance, value from param where name = $1", crate::args![SLOW_AFTER])?;
+    rows.into_iter().map(|mut row| Ok((row.parsed(0, InstanceId::parse)?, row.text(1)?))).collect()
+}
+
 /// How one signs in at an instance that has more than its default user with one password.
 #[derive(Clone, Debug, Default)]
 pub struct Doorkeeping {

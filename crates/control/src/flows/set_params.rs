@@ -117,7 +117,7 @@ pub(crate) fn submit(
         template: template.to_owned(),
         accepted_at: now,
         users: has(|effect| matches!(effect, Effect::Commands)),
-        routes: has(|effect| matches!(effect, Effect::Separator)),
+        routes: has(|effect| matches!(effect, Effect::Separator | Effect::SlowAfter)),
     };
     let engine = engine_of(tx, instance)?;
     let is_changed = !changes.params.is_empty();
