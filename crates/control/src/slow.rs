@@ -22,15 +22,18 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// More hits are counted, and not shown.
 const SHOWN: usize = 10_000;
 
-/// Commands that customers can't run: what the service itself says to nodes, and nodes to each other.
-const OWN: [&str; 19] = [
+/// Commands that customers can't run: what the service itself says to nodes, and nodes to each other; and sign-ins, which
+/// are of both, and hold a secret.
+const LEFT_OUT: [&str; 21] = [
     "acl",
+    "auth",
     "bgrewriteaof",
     "bgsave",
     "cluster",
     "config",
     "debug",
     "failover",
+    "hello",
     "lastsave",
     "latency",
     "migrate",
@@ -44,8 +47,6 @@ const OWN: [&str; 19] = [
     "slowlog",
     "sync",
 ];
-/// Commands that hold a secret, which an engine that is older may log.
-const SECRETIVE: [&str; 2] = ["auth", "hello"];
 
 /// Which slow commands are asked for.
 pub(crate) struct Query {
@@ -173,17 +174,12 @@ async fn ask(cx: &FlowCx, instance: &Instance, node: &Node) -> Option<ledger::Re
 
 fn is_customers(entry: &SlowEntry) -> bool {
     let command = entry.arguments.first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
-    !OWN.contains(&command.as_str())
+    !LEFT_OUT.contains(&command.as_str())
 }
 
 fn row(cx: &FlowCx, node: &Node, entry: SlowEntry) -> ledger::Result<SlowRow> {
-    let mut arguments = entry.arguments;
-    if arguments.first().is_some_and(|name| SECRETIVE.iter().any(|secretive| name.eq_ignore_ascii_case(secretive))) {
-        arguments.truncate(1);
-        arguments.push("(redacted)".into());
-    }
     let primary = node.role == NodeRole::Primary;
-    let body = SlowBody { client: entry.client, primary, account: String::new(), arguments };
+    let body = SlowBody { client: entry.client, primary, account: String::new(), arguments: entry.arguments };
     Ok(SlowRow {
         source: node.id.to_string(),
         run: node.epoch.0,

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use flow::{Cursor, End, Entry, Journal, JournalError, Passed, Phase};
 use model::*;
 
+use crate::Reader;
 use crate::*;
 
 struct World;
