@@ -162,6 +162,10 @@ struct Sketch {
     slots: Vec<Slot>,
     /// The first slot of each chain.
     heads: [u16; BUCKETS],
+    /// No count is lower, since counts only grow.
+    least: u64,
+    /// Where the next one as low as that is looked for.
+    look_at: usize,
 }
 
 struct Slot {
@@ -182,7 +186,7 @@ impl Slot {
 
 impl Default for Sketch {
     fn default() -> Self {
-        Sketch { counts: Vec::new(), slots: Vec::new(), heads: [NONE; BUCKETS] }
+        Sketch { counts: Vec::new(), slots: Vec::new(), heads: [NONE; BUCKETS], least: 0, look_at: 0 }
     }
 }
 
@@ -191,6 +195,7 @@ impl Sketch {
         self.counts.clear();
         self.slots.clear();
         self.heads.fill(NONE);
+        (self.least, self.look_at) = (0, 0);
     }
 
     /// Counts a key; answers where.
@@ -226,14 +231,19 @@ impl Sketch {
         place
     }
 
-    fn lowest(&self) -> usize {
-        let mut lowest = (0, u64::MAX);
-        for (place, count) in self.counts.iter().enumerate() {
-            if *count < lowest.1 {
-                lowest = (place, *count);
-            }
+    /// The place of the lowest count. Many are as low as it is, where there are many keys, so that they are gone through
+    /// one after the other.
+    fn lowest(&mut self) -> usize {
+        let from = |counts: &[u64], least: u64| counts.iter().position(|count| *count <= least);
+        if let Some(ahead) = from(&self.counts[self.look_at..], self.least) {
+            let place = self.look_at + ahead;
+            self.look_at = place + 1;
+            return place;
         }
-        lowest.0
+        self.least = self.counts.iter().copied().min().unwrap_or(0);
+        let place = from(&self.counts, self.least).unwrap_or(0);
+        self.look_at = place + 1;
+        place
     }
 
     fn unlink(&mut self, place: usize) {
