@@ -5,6 +5,7 @@ pub(crate) mod catalogue;
 pub(crate) mod inventory;
 pub(crate) mod lifecycle;
 pub(crate) mod maintenance;
+pub(crate) mod monitor;
 pub(crate) mod network;
 pub(crate) mod orders;
 pub(crate) mod parameters;
@@ -21,7 +22,7 @@ pub(crate) mod vpc;
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 107] = [
+pub static ACTIONS: [ActionEntry; 118] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
@@ -50,6 +51,14 @@ pub static ACTIONS: [ActionEntry; 107] = [
     entry::<network::describe_instance_dts_info::DescribeInstanceDTSInfo>(),
     entry::<inventory::describe_instance_deal_detail::DescribeInstanceDealDetail>(),
     entry::<maintenance::describe_instance_events::DescribeInstanceEvents>(),
+    entry::<monitor::describe_instance_monitor_big_key::DescribeInstanceMonitorBigKey>(),
+    entry::<monitor::describe_instance_monitor_big_key_size_dist::DescribeInstanceMonitorBigKeySizeDist>(),
+    entry::<monitor::describe_instance_monitor_big_key_type_dist::DescribeInstanceMonitorBigKeyTypeDist>(),
+    entry::<monitor::describe_instance_monitor_hot_key::DescribeInstanceMonitorHotKey>(),
+    entry::<monitor::describe_instance_monitor_sip::DescribeInstanceMonitorSIP>(),
+    entry::<monitor::describe_instance_monitor_took_dist::DescribeInstanceMonitorTookDist>(),
+    entry::<monitor::describe_instance_monitor_top_n_cmd::DescribeInstanceMonitorTopNCmd>(),
+    entry::<monitor::describe_instance_monitor_top_n_cmd_took::DescribeInstanceMonitorTopNCmdTook>(),
     entry::<inventory::describe_instance_node_info::DescribeInstanceNodeInfo>(),
     entry::<parameters::describe_instance_param_records::DescribeInstanceParamRecords>(),
     entry::<parameters::describe_instance_params::DescribeInstanceParams>(),
@@ -64,9 +73,12 @@ pub static ACTIONS: [ActionEntry; 107] = [
     entry::<catalogue::describe_product_info::DescribeProductInfo>(),
     entry::<security::describe_project_security_group::DescribeProjectSecurityGroup>(),
     entry::<security::describe_project_security_groups::DescribeProjectSecurityGroups>(),
+    entry::<monitor::describe_proxy_slow_log::DescribeProxySlowLog>(),
     entry::<network::describe_ssl_status::DescribeSSLStatus>(),
+    entry::<monitor::describe_slow_log::DescribeSlowLog>(),
     entry::<tasks::describe_task_info::DescribeTaskInfo>(),
     entry::<tasks::describe_task_list::DescribeTaskList>(),
+    entry::<monitor::describe_tendis_slow_log::DescribeTendisSlowLog>(),
     entry::<lifecycle::destroy_postpaid_instance::DestroyPostpaidInstance>(),
     entry::<lifecycle::destroy_prepaid_instance::DestroyPrepaidInstance>(),
     entry::<roles::disable_replica_readonly::DisableReplicaReadonly>(),

@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flow::{Clock, Context};
 use futures_util::future::BoxFuture;
 use ledger::Ledger;
-use model::{GatewayReport, RoutingTable};
+use model::{GatewayReport, InstanceId, Millis, RoutingTable, Sight};
 use runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -37,6 +39,13 @@ pub trait Gateway: Send + Sync {
 
     /// How the table in force fares: who is connected, for one. An error as of [`Self::publish`].
     fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>>;
+
+    /// What it has seen of an instance, by its own clock. An error as of [`Self::publish`].
+    fn sight<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<Sight, String>>;
+
+    /// What it has seen of each instance of which it has seen something after a moment of its own clock. An error as of
+    /// [`Self::publish`].
+    fn sights(&self, after: Millis) -> BoxFuture<'_, Result<BTreeMap<InstanceId, Sight>, String>>;
 
     /// Puts a table in force, or learns of a newer one. An error is a sentence for a log or a task's message.
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>>;
@@ -102,6 +111,13 @@ pub struct FlowCx {
     pub certificates: Certificates,
     /// Acts on roles, one at a time for each instance.
     pub roles: Roles,
+}
+
+impl FlowCx {
+    /// By how much the service's clock is ahead of those of gateway and nodes: in `dev` it can be set forward.
+    pub(crate) fn ahead(&self) -> Duration {
+        self.dev.as_ref().map_or(Duration::ZERO, |dev| dev.clock.ahead())
+    }
 }
 
 impl Context for FlowCx {

@@ -9,6 +9,7 @@ mod recycle;
 mod roles;
 mod routes;
 mod settings;
+pub(crate) mod sight;
 mod tasks;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
     keepers.spawn(nodes::keep(cx.clone()));
     keepers.spawn(roles::keep(cx.clone()));
     keepers.spawn(settings::keep(cx.clone()));
+    keepers.spawn(sight::keep(cx.clone()));
     keepers.spawn(addresses::keep(cx.clone()));
     keepers.spawn(certificates::keep(cx.clone()));
     keepers.spawn(expiry::keep(cx.clone()));

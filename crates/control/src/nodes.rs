@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use model::{AclUser, NodeAddr, Secret};
+use model::{AclUser, Millis, NodeAddr, Secret};
 
 pub use self::redis::RedisNodes;
 
@@ -38,6 +38,21 @@ pub struct Replication {
     /// How long ago it lost its upstream, having had all that it had; `None` while it has it, and for one that never
     /// had or is loading a copy.
     pub lost_for: Option<Duration>,
+}
+
+/// A command that took a node long, as its log of those has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowEntry {
+    /// Which one of the node's process.
+    pub id: i64,
+    /// When it was done, to the second, by the host's clock.
+    pub at: Millis,
+    /// How long it took, in microseconds.
+    pub micros: i64,
+    /// Who had sent it to the node.
+    pub client: String,
+    /// The command with its arguments, cut by the node.
+    pub arguments: Vec<String>,
 }
 
 /// Where a fenced node looks for its upstream: nobody listens there.
@@ -116,4 +131,14 @@ pub trait Nodes: Send + Sync {
 
     /// How many keys it has.
     fn keys<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<i64, NodeError>>;
+
+    /// The commands that took it long, as far as it still has them: the last 128.
+    fn slow_log<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Vec<SlowEntry>, NodeError>>;
+
+    /// What each of these keys is: `string`, `hash` and so on, and `none` where it is not there.
+    fn key_types<'a>(
+        &'a self,
+        peer: &'a Peer,
+        keys: &'a [(u32, String)],
+    ) -> BoxFuture<'a, Result<Vec<String>, NodeError>>;
 }

@@ -53,6 +53,8 @@ pub(crate) enum Effect {
     Commands,
     /// What stands between a name and a password where clients send both as one.
     Separator,
+    /// How long a command takes that the gateway notes as slow.
+    SlowAfter,
 }
 
 /// A setting of the engine.

@@ -18,15 +18,19 @@ pub(crate) const SEPARATOR: &str = "@";
 
 /// A timeout that means none: a year, which is what the API has by default.
 const NO_TIMEOUT: u64 = 31_536_000;
+/// How many milliseconds a command takes at least that is slow to the gateway, where nothing was chosen: the default of
+/// proxy-slowlog-log-slower-than.
+const SLOW_AFTER_MS: u32 = 500;
 
 /// The table as it should be in force now.
 pub(crate) fn table(cx: &FlowCx) -> Result<RoutingTable, FleetError> {
-    let (mut table, keeping, rules, timeouts, certified) = cx.ledger.read(|reader| {
+    let (mut table, keeping, rules, timeouts, slow, certified) = cx.ledger.read(|reader| {
         Ok((
             ledger::routing_table(reader)?,
             ledger::doorkeeping(reader)?,
             ledger::inbound_rules(reader)?,
             ledger::timeouts(reader)?,
+            ledger::slow_after(reader)?,
             ledger::all_tls(reader)?,
         ))
     })?;
@@ -37,6 +41,8 @@ pub(crate) fn table(cx: &FlowCx) -> Result<RoutingTable, FleetError> {
         route.sources = rules.get(&route.instance).map(|rules| sources(rules, route));
         route.limits.idle = timeouts.get(&route.instance).and_then(|text| idle(text));
         route.tls = tls.get(&route.instance).cloned();
+        // Less than none is "off".
+        route.limits.slow_after_ms = slow.get(&route.instance).map_or(Some(SLOW_AFTER_MS), |text| text.parse().ok());
         if let Some(logins) = logins.get(&route.instance) {
             route.logins = logins.clone();
         }

@@ -5,6 +5,7 @@ mod answers;
 mod crashes;
 mod disturbing;
 mod maintenance;
+mod monitor;
 mod network;
 mod orders;
 mod parameters;

@@ -49,6 +49,11 @@ impl AdvancedClock {
     pub fn advance(&self, span: Duration) {
         self.by.fetch_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
+
+    /// By how much it was set forward.
+    pub fn ahead(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.by.load(Ordering::SeqCst)).unwrap_or(0))
+    }
 }
 
 impl Clock for AdvancedClock {

@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{GatewayReport, InstanceId, RoutingTable};
+use model::{GatewayReport, InstanceId, Millis, RoutingTable, Sight};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -56,7 +57,7 @@ impl Client {
     /// Where no gateway answers, or where the table names an address twice or differs from the one in force under
     /// the same version.
     pub async fn publish(&self, table: &RoutingTable) -> Result<GatewayReport, ClientError> {
-        self.ask_for_report(&Request::Publish(table.clone())).await
+        self.ask_report(&Request::Publish(table.clone())).await
     }
 
     /// Which table is in force, and how it fares.
@@ -64,7 +65,29 @@ impl Client {
     /// # Errors
     /// Where no gateway answers.
     pub async fn report(&self) -> Result<GatewayReport, ClientError> {
-        self.ask_for_report(&Request::Report).await
+        self.ask_report(&Request::Report).await
+    }
+
+    /// What it has seen of an instance; [`Sight::default`] where it has none of it.
+    ///
+    /// # Errors
+    /// Where no gateway answers.
+    pub async fn sight(&self, instance: &InstanceId) -> Result<Sight, ClientError> {
+        match self.ask(&Request::Sight { instance: instance.clone() }).await? {
+            Answer::Sight(sight) => Ok(*sight),
+            _ => Err(off_the_point()),
+        }
+    }
+
+    /// What it has seen of each instance of which it has seen something after a moment of its own clock.
+    ///
+    /// # Errors
+    /// Where no gateway answers.
+    pub async fn sights(&self, after: Millis) -> Result<BTreeMap<InstanceId, Sight>, ClientError> {
+        match self.ask(&Request::Sights { after }).await? {
+            Answer::Sights(sights) => Ok(sights),
+            _ => Err(off_the_point()),
+        }
     }
 
     /// Has the gateway keep what clients of an instance ask for from now on, until a table names another primary, it is
@@ -77,7 +100,7 @@ impl Client {
         let at_most_ms = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
         match self.ask(&Request::Hold { instance: instance.clone(), at_most_ms }).await? {
             Answer::Held { is_quiet } => Ok(is_quiet),
-            _ => Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
+            _ => Err(off_the_point()),
         }
     }
 
@@ -89,10 +112,10 @@ impl Client {
         self.ask(&Request::Release { instance: instance.clone() }).await.map(drop)
     }
 
-    async fn ask_for_report(&self, request: &Request) -> Result<GatewayReport, ClientError> {
+    async fn ask_report(&self, request: &Request) -> Result<GatewayReport, ClientError> {
         match self.ask(request).await? {
             Answer::Report(report) => Ok(report),
-            _ => Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
+            _ => Err(off_the_point()),
         }
     }
 
@@ -108,6 +131,10 @@ impl Client {
         };
         timeout(ANSWER_WITHIN, asking).await.map_err(|_| ClientError::TimedOut)?
     }
+}
+
+fn off_the_point() -> ClientError {
+    ClientError::Broken(io::Error::new(io::ErrorKind::InvalidData, "it answered another question"))
 }
 
 async fn connect(dir: &Path) -> io::Result<UnixStream> {

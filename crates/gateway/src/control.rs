@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{GatewayReport, InstanceId, RoutingTable};
+use model::{GatewayReport, InstanceId, Millis, RoutingTable, Sight};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -36,6 +37,14 @@ pub(crate) enum Request {
     Release {
         instance: InstanceId,
     },
+    /// What was seen of one instance.
+    Sight {
+        instance: InstanceId,
+    },
+    /// What was seen of each instance of which something was seen after that moment, by the gateway's clock.
+    Sights {
+        after: Millis,
+    },
 }
 
 /// What the gateway answers, one line of JSON.
@@ -47,6 +56,8 @@ pub(crate) enum Answer {
     Held {
         is_quiet: bool,
     },
+    Sight(Box<Sight>),
+    Sights(BTreeMap<InstanceId, Sight>),
     /// The table can't be brought into force, for this reason.
     Refused(String),
 }
@@ -69,6 +80,9 @@ pub(crate) async fn answer(mut stream: UnixStream, gateway: Arc<Mutex<Gateway>>)
     }
     let answer = match request {
         Request::Report => Answer::Report(gateway.report()),
+        // Nothing is seen yet.
+        Request::Sight { .. } => Answer::Sight(Box::default()),
+        Request::Sights { .. } => Answer::Sights(BTreeMap::new()),
         Request::Publish(table) => match gateway.publish(table).await {
             Ok(report) => Answer::Report(report),
             Err(reason) => Answer::Refused(reason),

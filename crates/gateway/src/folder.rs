@@ -1,5 +1,6 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use crate::Error;
 const NAME: &str = "gateway";
 const SOCKET: &str = "control.sock";
 const TABLE: &str = "routes.json";
+const METRICS: &str = "metrics.addr";
 
 /// What the gateway has on disk, below the data folder: a lock, the table last in force and the control socket.
 /// Whoever holds this value is the only gateway of the data folder.
@@ -55,6 +57,18 @@ impl Folder {
     pub(crate) fn stop_listening(&self) {
         // The next gateway replaces it where this fails.
         let _ = fs::remove_file(socket_below(&self.handle));
+    }
+
+    /// Notes where Prometheus is answered; `None`: nowhere.
+    pub(crate) fn note_metrics(&self, addr: Option<SocketAddr>) -> io::Result<()> {
+        let path = self.path.join(METRICS);
+        match addr {
+            Some(addr) => fs::write(path, format!("{addr}\n")),
+            None => match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// The table last in force; `None` where there never was one.

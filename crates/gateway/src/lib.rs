@@ -9,7 +9,7 @@
 //! force. A `door` is one customer's address and an `instance` what the connections of all its addresses share. Clients
 //! are served by an `event_loop` a core, each with an `exchange` that puts them through to nodes: it finds requests
 //! (`framing`) and replies (`replies`) in what passes, knows what a request means (`commands`, `login`), and what of a client
-//! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to.
+//! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to. `sight` is what is seen of all that.
 
 mod address;
 mod client;
@@ -26,16 +26,21 @@ mod login;
 mod replies;
 mod scripts;
 mod session;
+#[allow(dead_code, reason = "the loops that are to note here are being built")]
+mod sight;
 mod table;
 mod world;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -91,14 +96,32 @@ pub enum Error {
 /// Where another gateway runs in `dir`, or where its folder can't be made, locked or listened in. Once it runs,
 /// nothing ends it but `stop`.
 pub async fn run(dir: &Path, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    run_with_metrics(dir, None, stop).await
+}
+
+/// As [`run`]; answers Prometheus besides, at `metrics`, and writes where that is into `gateway/metrics.addr`. An address
+/// that can't be listened on is no reason not to start.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with_metrics(
+    dir: &Path,
+    metrics: Option<SocketAddr>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
     raise_file_limit();
     let folder = Arc::new(Folder::open(dir)?);
     // Whoever publishes while the last table is being restored waits, and is not turned away.
     let control = folder.listen()?;
+    let metrics = listen_for_metrics(&folder, metrics).await;
     let loops = Loops::start().map_err(Error::Loops)?;
     let gateway = Arc::new(Mutex::new(Gateway::restore(folder.clone(), loops).await));
 
     let mut callers = JoinSet::new();
+    if let Some(metrics) = metrics {
+        // Nothing is seen yet.
+        callers.spawn(sight::metrics::serve(metrics, || async { BTreeMap::new() }));
+    }
     let mut heal = interval(HEAL_EVERY);
     heal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop);
@@ -123,6 +146,21 @@ pub async fn run(dir: &Path, stop: impl Future<Output = ()>) -> Result<(), Error
     folder.stop_listening();
     info!("the gateway has ended");
     Ok(())
+}
+
+async fn listen_for_metrics(folder: &Folder, addr: Option<SocketAddr>) -> Option<TcpListener> {
+    let outcome = match addr {
+        Some(addr) => sight::metrics::listen(addr).await.map(Some),
+        None => Ok(None),
+    };
+    let outcome = outcome.and_then(|listening| {
+        folder.note_metrics(listening.as_ref().map(|(_, addr)| *addr))?;
+        Ok(listening.map(|(listener, _)| listener))
+    });
+    outcome.unwrap_or_else(|error| {
+        warn!(%error, ?addr, "could not answer Prometheus");
+        None
+    })
 }
 
 fn raise_file_limit() {

@@ -347,7 +347,8 @@ fn readers(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, Vec<model::Rea
 }
 
 /// The addresses of the routing table, the primary that each leads to while it is open, and the replicas that may answer
-/// reads. Who may come in, and how, is not in it.
+/// reads. Who may come in, how, and what
+/// is slow is not in it.
 pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
     let version = routes_version(reader)?;
     let rows = reader.rows(
@@ -374,6 +375,7 @@ pub fn routing_table(reader: &mut dyn Reader) -> Result<RoutingTable> {
                 inbound: row.int_opt(9)?.map(bytes_a_second),
                 outbound: row.int_opt(9)?.map(bytes_a_second),
                 idle: None,
+                slow_after_ms: None,
             },
             logins: Logins::default(),
             tls: None,

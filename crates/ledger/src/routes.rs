@@ -12,7 +12,16 @@ const TIMEOUT: &str = "timeout";
 
 /// Whether the routing table depends on a parameter.
 pub fn is_of_routes(param: &str) -> bool {
-    [SEPARATOR, TIMEOUT].contains(&param)
+    [SEPARATOR, SLOW_AFTER, TIMEOUT].contains(&param)
+}
+
+/// The parameter that says what the gateway notes as slow.
+pub(crate) const SLOW_AFTER: &str = "proxy-slowlog-log-slower-than";
+
+/// What was chosen for a command to be slow at the gateway, in milliseconds, by instance.
+pub fn slow_after(reader: &mut dyn Reader) -> Result<HashMap<InstanceId, String>> {
+    let rows = reader.rows("select instance, value from param where name = $1", crate::args![SLOW_AFTER])?;
+    rows.into_iter().map(|mut row| Ok((row.parsed(0, InstanceId::parse)?, row.text(1)?))).collect()
 }
 
 /// How one signs in at an instance that has more than its default user with one password.

@@ -3,7 +3,8 @@ use std::net::SocketAddr;
 use flow::{Cursor, End, Entry, Journal, JournalError, Passed, Phase};
 use model::*;
 
-use crate::{Reader, *};
+use crate::Reader;
+use crate::*;
 
 struct World;
 impl flow::Context for World {

@@ -9,6 +9,7 @@ pub mod code {
     #![allow(non_upper_case_globals, reason = "named as the API spells them")]
     macro_rules! codes { ($($name:ident = $text:literal),+ $(,)?) => { $(pub const $name: super::Code = $text;)+ }; }
     codes! {
+        ActionOffline = "ActionOffline",
         AuthFailureInvalidAuthorization = "AuthFailure.InvalidAuthorization",
         AuthFailureSecretIdNotFound = "AuthFailure.SecretIdNotFound",
         AuthFailureSignatureExpire = "AuthFailure.SignatureExpire",
@@ -17,8 +18,10 @@ pub mod code {
         AuthFailureUnauthorizedOperation = "AuthFailure.UnauthorizedOperation",
         DryRunOperation = "DryRunOperation",
         FailedOperationProjectNumExceed = "FailedOperation.ProjectNumExceed",
+        FailedOperationRedoFlowFailed = "FailedOperation.RedoFlowFailed",
         FailedOperationSystemError = "FailedOperation.SystemError",
         FailedOperationUnSupportError = "FailedOperation.UnSupportError",
+        FailedOperationUnknown = "FailedOperation.Unknown",
         InternalError = "InternalError",
         InternalErrorDbOperationFailed = "InternalError.DbOperationFailed",
         InvalidAction = "InvalidAction",
@@ -30,6 +33,7 @@ pub mod code {
         InvalidParameterInvalidParameter = "InvalidParameter.InvalidParameter",
         InvalidParameterNotSupported = "InvalidParameter.NotSupported",
         InvalidParameterPaginationTokenInvalid = "InvalidParameter.PaginationTokenInvalid",
+        InvalidParameterPeriod = "InvalidParameter.Period",
         InvalidParameterProjectNameExisted = "InvalidParameter.ProjectNameExisted",
         InvalidParameterUnsupportedService = "InvalidParameter.UnsupportedService",
         InvalidParameterValue = "InvalidParameterValue",

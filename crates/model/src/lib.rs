@@ -8,6 +8,7 @@ mod ids;
 mod node;
 mod routing;
 mod secret;
+mod sight;
 mod state;
 mod task;
 mod time;
@@ -21,6 +22,9 @@ pub use routing::{
     SourceRule, Target, Tls, Vip,
 };
 pub use secret::Secret;
+pub use sight::{
+    CommandCounts, Counts, HOT_KEYS, HotKey, HotMinute, LATENCY_STEPS, SLOW_COMMANDS, Sight, SlowCommand, hottest,
+};
 pub use state::{BillingMode, DealStatus, InstanceStatus, NodeRole};
 pub use task::{TASK_TYPES, TaskResult, TaskType};
 pub use time::Millis;

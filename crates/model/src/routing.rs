@@ -61,6 +61,8 @@ pub struct Limits {
     /// After how many seconds without a request a connection is closed.
     #[serde(default)]
     pub idle: Option<u64>,
+    /// No limit but a mark: a command that takes so many milliseconds or longer is noted as slow; `None`: none is.
+    pub slow_after_ms: Option<u32>,
 }
 
 /// How one signs in at an instance beyond what its nodes understand: with `name`, separator and password in one, as the

@@ -57,6 +57,12 @@ const SETTINGS: &[Setting] = &[
         "customers' addresses: a network with an address for each instance, or ADDRESS:FROM-TO, a port for each",
     ),
     setting("public_vips", "127.89.0.0/16", "public addresses of instances, as vips"),
+    setting(
+        "gateway_metrics",
+        "off",
+        "where a gateway that is started answers Prometheus (GET /metrics): an address as 127.0.0.1:9121, with port 0 one \
+         that is free, written into gateway/metrics.addr of the data folder; or off",
+    ),
     setting("node_ports", "20000-31999", "ports of nodes, on 127.0.0.1"),
     setting(
         "host_memory",
@@ -201,6 +207,14 @@ impl Config {
     /// Where the API is served.
     pub fn listen(&self) -> anyhow::Result<SocketAddr> {
         self.parsed("listen", |text| text.parse().context("it is written as 127.0.0.1:8800"))
+    }
+
+    /// Where the gateway answers Prometheus.
+    pub fn gateway_metrics(&self) -> anyhow::Result<Option<SocketAddr>> {
+        self.parsed("gateway_metrics", |text| match text {
+            "off" => Ok(None),
+            text => text.parse().map(Some).context("it is written as 127.0.0.1:9121, or off"),
+        })
     }
 
     /// The data folder.
@@ -386,6 +400,7 @@ mod tests {
     fn a_wrong_value_is_refused_with_its_origin() {
         for (name, value) in [
             ("--listen", "8800"),
+            ("--gateway-metrics", "9121"),
             ("--vips", "127.88.0.0"),
             ("--vips", "127.88.0.1/16"),
             ("--public-vips", "127.89.0.0/40"),
@@ -398,7 +413,8 @@ mod tests {
             ("--store", "postgres://x"),
         ] {
             let config = read(&[name, value], &[]).unwrap();
-            let error = config.settings().map(drop).and_then(|()| config.listen().map(drop)).unwrap_err();
+            let error = config.settings().map(drop).and_then(|()| config.listen().map(drop));
+            let error = error.and_then(|()| config.gateway_metrics().map(drop)).unwrap_err();
             assert!(format!("{error:#}").contains(&format!("(from {name})")), "{error:#}");
         }
     }

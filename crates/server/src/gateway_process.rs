@@ -1,5 +1,8 @@
 //! The gateway's process: adopted where one runs, started where none does, and started again at once when it dies.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -8,7 +11,7 @@ use std::time::Duration;
 use control::Gateway;
 use futures_util::future::BoxFuture;
 use gateway::Client;
-use model::{GatewayReport, RoutingTable};
+use model::{GatewayReport, InstanceId, Millis, RoutingTable, Sight};
 use runtime::process::{ProcessRef, processes_below, spawn_detached};
 use tokio::sync::Mutex;
 
@@ -23,6 +26,8 @@ const RESTART_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct GatewayProcess {
     program: PathBuf,
     data: PathBuf,
+    /// Where one that is started answers Prometheus.
+    metrics: Option<SocketAddr>,
     client: Client,
     current: Mutex<Option<ProcessRef>>,
     /// As its last report said.
@@ -31,10 +36,11 @@ pub(crate) struct GatewayProcess {
 
 impl GatewayProcess {
     /// For the gateway of this folder, to be started by this program.
-    pub(crate) fn new(program: PathBuf, data: &Path) -> Arc<Self> {
+    pub(crate) fn new(program: PathBuf, data: &Path, metrics: Option<SocketAddr>) -> Arc<Self> {
         Arc::new(GatewayProcess {
             program,
             data: data.to_owned(),
+            metrics,
             client: Client::new(data),
             current: Mutex::new(None),
             release: std::sync::Mutex::new(env!("CARGO_PKG_VERSION").into()),
@@ -81,7 +87,11 @@ impl GatewayProcess {
         if let Some(running) = processes_below(&self.folder())?.into_iter().next() {
             return Ok(running);
         }
-        let args = ["gateway".as_ref(), "--data".as_ref(), self.data.as_os_str()];
+        let mut args: Vec<OsString> = vec!["gateway".into(), "--data".into(), self.data.clone().into()];
+        if let Some(metrics) = self.metrics {
+            args.extend(["--metrics".into(), metrics.to_string().into()]);
+        }
+        let args: Vec<_> = args.iter().map(OsString::as_os_str).collect();
         spawn_detached(&self.program, &args, &self.folder(), b"", &self.folder().join("gateway.log"))
     }
 }
@@ -141,6 +151,14 @@ impl Gateway for GatewayProcess {
 
     fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>> {
         Box::pin(async move { self.client.report().await.map_err(|error| error.to_string()) })
+    }
+
+    fn sight<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<Sight, String>> {
+        Box::pin(async move { self.client.sight(instance).await.map_err(|error| error.to_string()) })
+    }
+
+    fn sights(&self, after: Millis) -> BoxFuture<'_, Result<BTreeMap<InstanceId, Sight>, String>> {
+        Box::pin(async move { self.client.sights(after).await.map_err(|error| error.to_string()) })
     }
 
     fn publish(&self, table: RoutingTable) -> BoxFuture<'_, Result<GatewayReport, String>> {

@@ -40,7 +40,15 @@ fn command() -> Command {
         .subcommand(
             Command::new("config").about("Prints the settings that hold, and where each came from").args(flags()),
         )
-        .subcommand(Command::new("gateway").about("Runs the gateway; `serve` does so by itself").arg(data()))
+        .subcommand(
+            Command::new("gateway").about("Runs the gateway; `serve` does so by itself").arg(data()).arg(
+                Arg::new("metrics")
+                    .long("metrics")
+                    .value_name("ADDR")
+                    .value_parser(clap::value_parser!(std::net::SocketAddr))
+                    .help("where Prometheus is answered"),
+            ),
+        )
         .subcommand(Command::new("catalogue").hide(true))
         .subcommand(Command::new("reap").hide(true).arg(data()))
 }
@@ -71,7 +79,8 @@ fn run(matches: ArgMatches) -> anyhow::Result<()> {
             log("warn")?;
             opencrs::on_tokio(async {
                 let stop = opencrs::stop_signal()?;
-                Ok(gateway::run(&data(), stop).await?)
+                let metrics = matches.get_one("metrics").copied();
+                Ok(gateway::run_with_metrics(&data(), metrics, stop).await?)
             })
         }
         "config" => {

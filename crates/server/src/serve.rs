@@ -95,7 +95,7 @@ pub(crate) async fn serve(
     let ledger = open_ledger(data.path(), &random).await?;
     let runtime = LocalRuntime::open(data.path().to_owned(), EngineSearch::path_and(config.engines()))
         .context("open the folder of nodes")?;
-    let gateway = GatewayProcess::new(program, data.path());
+    let gateway = GatewayProcess::new(program, data.path(), config.gateway_metrics()?);
     let pool_offset = pool_offset(&ledger)?;
     let cx = Arc::new(FlowCx {
         ledger,

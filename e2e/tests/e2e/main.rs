@@ -8,6 +8,7 @@ mod crashes;
 mod limits;
 mod lives;
 mod machines;
+mod monitor;
 mod network;
 mod parameters;
 mod projects;

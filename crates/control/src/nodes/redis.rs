@@ -6,9 +6,9 @@ use ::redis::{
     RedisConnectionInfo, ServerErrorKind, aio::MultiplexedConnection, cmd,
 };
 use futures_util::future::BoxFuture;
-use model::{AclUser, NodeAddr};
+use model::{AclUser, Millis, NodeAddr};
 
-use super::{NOWHERE, NodeError, Nodes, Peer, Replication};
+use super::{NOWHERE, NodeError, Nodes, Peer, Replication, SlowEntry};
 use crate::spec::ADMIN;
 
 /// How long a node may take to accept a connection.
@@ -190,7 +190,40 @@ impl Nodes for RedisNodes {
             Ok(text.lines().filter_map(|line| line.split_once("keys=")?.1.split(',').next()?.parse::<i64>().ok()).sum())
         })
     }
+
+    fn slow_log<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Vec<SlowEntry>, NodeError>> {
+        Box::pin(async move {
+            let rows: Vec<SlowRow> = ask(peer, cmd("SLOWLOG").arg("GET").arg(1024)).await?;
+            let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+            let read = rows.into_iter().map(|(id, at, micros, arguments, client, _)| SlowEntry {
+                id,
+                at: Millis::from_seconds(at),
+                micros,
+                client,
+                arguments: arguments.iter().map(text).collect(),
+            });
+            Ok(read.collect())
+        })
+    }
+
+    fn key_types<'a>(
+        &'a self,
+        peer: &'a Peer,
+        keys: &'a [(u32, String)],
+    ) -> BoxFuture<'a, Result<Vec<String>, NodeError>> {
+        Box::pin(async move {
+            let mut all = Pipeline::with_capacity(2 * keys.len());
+            for (database, key) in keys {
+                all.cmd("SELECT").arg(*database).ignore().cmd("TYPE").arg(key);
+            }
+            let mut connection = connect(peer).await?;
+            all.query_async(&mut connection).await.map_err(|error| refused(peer.addr, &error))
+        })
+    }
 }
+
+/// An entry of `SLOWLOG GET`: its id, when, how long, the command, and the client's address and name.
+type SlowRow = (i64, i64, i64, Vec<Vec<u8>>, String, String);
 
 /// What an engine says that it can do, which was told to take more connections than the host has files for.
 fn most_that_can_be(said: &str) -> Option<u32> {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use model::{AclUser, NodeAddr, NodeId};
+use model::{AclUser, Millis, NodeAddr, NodeId};
 use runtime::SimWorld;
 use runtime::sim::Unanswered;
 
-use super::{NOWHERE, NodeError, Nodes, Peer, Replication};
+use super::{NOWHERE, NodeError, Nodes, Peer, Replication, SlowEntry};
 use crate::spec::ADMIN;
 
 pub(crate) struct SimNodes(pub(crate) SimWorld);
@@ -119,5 +119,31 @@ impl Nodes for SimNodes {
 
     fn keys<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<i64, NodeError>> {
         Box::pin(async move { self.ask(peer, |world, node| Ok(world.keys(node)?.len() as i64)) })
+    }
+
+    fn slow_log<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, Result<Vec<SlowEntry>, NodeError>> {
+        Box::pin(async move {
+            let said = self.ask(peer, |world, node| world.slow_log(node))?;
+            let read = said.into_iter().map(|slow| SlowEntry {
+                id: slow.id,
+                at: Millis::from_seconds(slow.at),
+                micros: slow.micros,
+                client: "127.0.0.1:5".into(),
+                arguments: slow.arguments,
+            });
+            Ok(read.collect())
+        })
+    }
+
+    fn key_types<'a>(
+        &'a self,
+        peer: &'a Peer,
+        keys: &'a [(u32, String)],
+    ) -> BoxFuture<'a, Result<Vec<String>, NodeError>> {
+        Box::pin(async move {
+            let there = self.ask(peer, |world, node| world.keys(node))?;
+            let is_there = |(database, key): &(u32, String)| *database == 0 && there.contains(key);
+            Ok(keys.iter().map(|key| if is_there(key) { "string" } else { "none" }.to_owned()).collect())
+        })
     }
 }

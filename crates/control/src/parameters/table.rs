@@ -6,7 +6,7 @@
 //! each row against each of them.
 //!
 //! What the product has besides is about its own proxy or its cluster, and has no effect here, so that it is not offered:
-//! auto-failback, proxy-slowlog-log-slower-than, read-local-node-only, rehash-maintenance-time, sentineauth.
+//! auto-failback, read-local-node-only, rehash-maintenance-time, sentineauth.
 
 use model::{EngineKind, EngineVersion};
 use runtime::Engine;
@@ -223,6 +223,19 @@ pub(crate) const TABLE: &[Parameter] = &[
         unit: "",
         tips: ("Which events of keys are published, a letter each", "发布哪些键空间通知，每类事件一个字母"),
         effect: setting("notify-keyspace-events"),
+    },
+    Parameter {
+        name: "proxy-slowlog-log-slower-than",
+        former: None,
+        since: FIRST,
+        kind: Kind::Integer(-1, 1_000_000),
+        default: "500",
+        unit: "ms",
+        tips: (
+            "Commands that take longer from the gateway to a node and back are logged as slow there; 0 logs all, -1 none",
+            "代理侧执行时间超过该值的命令记入代理慢日志，0表示全部记录，-1表示不记录",
+        ),
+        effect: Effect::SlowAfter,
     },
     Parameter {
         name: "replica-lazy-flush",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use flow::harness::{NoProbe, Probe};
 use flow::{AdvancedClock, Clock, End, Stopped, SystemClock, drive};
 use futures_util::future::BoxFuture;
 use ledger::Ledger;
-use model::{ApiError, Connected, GatewayReport, InstanceId, Millis, NodeId, RoutingTable, TaskId};
+use model::{ApiError, Connected, GatewayReport, InstanceId, Millis, NodeId, RoutingTable, Sight, TaskId};
 use runtime::{SimRuntime, SimWorld};
 use serde_json::{Value, json};
 
@@ -42,6 +42,10 @@ pub(super) struct SimGateway {
     /// How often it was replaced.
     pub(super) replaced: AtomicU64,
     pub(super) connected: Mutex<BTreeMap<InstanceId, Connected>>,
+    /// What it has seen.
+    pub(super) sights: Mutex<BTreeMap<InstanceId, Sight>>,
+    /// Whether it gives no answer to what it has seen.
+    pub(super) is_blind: AtomicBool,
 }
 
 impl Gateway for SimGateway {
@@ -68,6 +72,24 @@ impl Gateway for SimGateway {
             let version = self.table.lock().unwrap().version;
             let instances = self.connected.lock().unwrap().clone();
             Ok(GatewayReport { version, instances, ..GatewayReport::default() })
+        })
+    }
+
+    fn sight<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<Sight, String>> {
+        Box::pin(async move {
+            let all = self.sights(Millis(-1)).await?;
+            Ok(all.get(instance).cloned().unwrap_or_default())
+        })
+    }
+
+    fn sights(&self, after: Millis) -> BoxFuture<'_, Result<BTreeMap<InstanceId, Sight>, String>> {
+        Box::pin(async move {
+            if self.is_blind.load(Ordering::SeqCst) {
+                return Err("no gateway answers".into());
+            }
+            let mut all = self.sights.lock().unwrap().clone();
+            all.retain(|_, sight| sight.seen_at > after);
+            Ok(all)
         })
     }
 

@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, pending, ready};
 use model::{Epoch, NodeId, NodeSpec};
 use tokio::sync::broadcast;
 
-pub use self::world::{SimWorld, Unanswered};
+pub use self::world::{SimSlow, SimWorld, Unanswered};
 use crate::{Engine, NodeEvent, NodeState, Runtime, RuntimeError, Usage};
 
 /// What goes wrong in one `ensure`.

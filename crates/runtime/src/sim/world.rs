@@ -26,6 +26,19 @@ pub enum Unanswered {
     ReadOnly,
 }
 
+/// A command in the slow log of a simulated node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimSlow {
+    /// Which one of its process.
+    pub id: i64,
+    /// When it was done, in Unix seconds.
+    pub at: i64,
+    /// How long it took.
+    pub micros: i64,
+    /// The command with its arguments.
+    pub arguments: Vec<String>,
+}
+
 /// All nodes of a simulated host. Clones are the same world.
 ///
 /// What a Redis client would say to a node fails as it would for one ([`Unanswered`]). All else only looks, or is a
@@ -175,6 +188,11 @@ impl SimWorld {
         Ok(self.lock().client(node)?.keys.clone())
     }
 
+    /// Its slow log, the newest first (`SLOWLOG GET`).
+    pub fn slow_log(&self, node: &NodeId) -> Result<Vec<SimSlow>, Unanswered> {
+        Ok(self.lock().client(node)?.slow.iter().rev().cloned().collect())
+    }
+
     /// Writes a key, which its replicas have at once.
     pub fn write_key(&self, node: &NodeId, key: &str) -> Result<(), Unanswered> {
         self.change_keys(node, |keys| {
@@ -270,6 +288,14 @@ impl SimWorld {
         }
     }
 
+    /// A command took long; its process's log of those is gone with it.
+    pub fn log_slow(&self, node: &NodeId, at: i64, micros: i64, command: &str) {
+        if let Some(node) = self.lock().nodes.get_mut(node) {
+            let arguments = command.split(' ').map(str::to_owned).collect();
+            node.slow.push(SimSlow { id: node.slow.len() as i64, at, micros, arguments });
+        }
+    }
+
     /// Whether clients get no answer from it, although it runs.
     pub fn set_silent(&self, node: &NodeId, silent: bool) {
         if let Some(node) = self.lock().nodes.get_mut(node) {
@@ -313,6 +339,7 @@ struct SimNode {
     settings: BTreeMap<String, String>,
     refuses: Option<(String, String)>,
     used: u64,
+    slow: Vec<SimSlow>,
     starts: u32,
 }
 
@@ -378,6 +405,7 @@ impl World {
             settings: spec.settings.iter().cloned().collect(),
             refuses: None,
             used: 1_000_000,
+            slow: Vec::new(),
             keys: before.map(|node| node.keys).unwrap_or_default(),
             spec,
         };

@@ -4,11 +4,11 @@ use ledger::members_of;
 use model::NodeRole;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call};
 use crate::errors::{Answer, bad_value};
+use crate::sight::gateway_id;
 
 /// Which instance's nodes.
 #[derive(Deserialize, JsonSchema)]
@@ -103,16 +103,11 @@ impl Action for DescribeInstanceNodeInfo {
         });
         Ok(Response {
             proxy_count: 1,
-            proxy: vec![ProxyNodes { node_id: gateway_id(call), zone_id: instance.zone }],
+            proxy: vec![ProxyNodes { node_id: gateway_id(&call.cx), zone_id: instance.zone }],
             redis_count,
             redis: shown.collect(),
             tendis_count: 0,
             tendis: Vec::new(),
         })
     }
-}
-
-/// There is one gateway for all, under an id that this service keeps.
-pub(crate) fn gateway_id(call: &Call) -> String {
-    hex::encode(&Sha256::digest(format!("gateway {}", call.cx.pool_offset))[..20])
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::upgrade_proxy_version::RenewGateway;
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, changeable, open_task};
-use crate::actions::inventory::describe_instance_node_info::gateway_id;
+use crate::sight::gateway_id;
 use crate::errors::{Answer, excerpt};
 
 /// Which gateway. One serves all instances, and is replaced for all.
@@ -41,7 +41,7 @@ impl Action for SwitchProxy {
     type Response = Response;
 
     async fn call(call: &Call, request: Request) -> Answer<Response> {
-        let (caller, now, gateway) = (call.caller.clone(), call.now, gateway_id(call));
+        let (caller, now, gateway) = (call.caller.clone(), call.now, gateway_id(&call.cx));
         call.write(move |tx| {
             let code = code::ResourceUnavailableInstanceStatusError;
             let instance =
