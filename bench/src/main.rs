@@ -5,12 +5,16 @@
 mod api;
 mod bare;
 mod create;
+mod document;
+mod figures;
 mod http;
+mod process;
 mod service;
 mod settings;
 mod start;
 mod switches;
 mod table;
+mod target;
 mod tasks;
 
 use std::path::PathBuf;
