@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 /// The kernel counts a process's time in these.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -26,11 +26,12 @@ pub(crate) fn resident_kib(pid: u32) -> anyhow::Result<f64> {
     Ok(kib.context("no VmRSS")?.parse::<f64>()?)
 }
 
-/// The time that all its threads have had, in user space and in the kernel.
+/// The time that all its threads have had, in user space and in the kernel. It has to run.
 pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name, which is in parentheses, may hold anything.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    ensure!(fields.first() != Some(&"Z"), "the process {pid} has ended");
     let ticks = |at: usize| anyhow::Ok(fields.get(at).context("a short stat")?.parse::<f64>()?);
     Ok((ticks(11)? + ticks(12)?) / TICKS_A_SECOND)
 }

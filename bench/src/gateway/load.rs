@@ -23,7 +23,7 @@ pub(super) const KEYS: usize = 10_000;
 /// How many commands tell how fast a row is: so many times what clients have under way at once.
 const TRIAL: usize = 400;
 /// How long, in seconds, before redis-benchmark is taken for hung: it is, where it can't connect.
-const PATIENCE: &str = "120";
+const PATIENCE: &str = "60";
 
 /// What one run of redis-benchmark saw.
 #[derive(Clone, Copy)]

@@ -63,8 +63,10 @@ impl Report {
             (per_second(Kind::Gateway), per_second(Kind::Haproxy), per_second(Kind::Twemproxy));
         let (to_haproxy, to_twemproxy) = (ours / haproxy, ours / twemproxy);
         let line = format!(
-            "| {name} | {} | {to_haproxy:.2}x | {to_twemproxy:.2}x |\n",
-            cells(|sample| sample.per_second, |figure| figure.with_spread(0)).join(" | ")
+            "| {name} | {} | {} | {} |\n",
+            cells(|sample| sample.per_second, |figure| figure.with_spread(0)).join(" | "),
+            times(to_haproxy),
+            times(to_twemproxy),
         );
         progress(&line);
         self.throughput.push_str(&line);
@@ -78,10 +80,10 @@ impl Report {
 
         let bound = shape.of_haproxy;
         let what = format!("{name}: requests/s to HAProxy's");
-        self.bound(&what, &format!("{to_haproxy:.2}x"), &format!("at least {bound}x"), to_haproxy >= bound);
+        self.bound(&what, &times(to_haproxy), &format!("at least {bound}x"), to_haproxy >= bound);
         if let Some(bound) = shape.of_twemproxy {
             let what = format!("{name}: requests/s to twemproxy's");
-            self.bound(&what, &format!("{to_twemproxy:.2}x"), &format!("at least {bound}x"), to_twemproxy >= bound);
+            self.bound(&what, &times(to_twemproxy), &format!("at least {bound}x"), to_twemproxy >= bound);
         }
         let (ours, theirs) = (p99(Kind::Gateway), p99(Kind::Haproxy));
         let against = format!("at most HAProxy's {theirs:.2} ms");
@@ -182,6 +184,11 @@ impl Report {
     pub(super) fn write(&self) -> anyhow::Result<()> {
         document::write("gateway-bench.md", &self.text())
     }
+}
+
+/// A ratio; of what failed there is none.
+fn times(ratio: f64) -> String {
+    if ratio.is_nan() { "?".into() } else { format!("{ratio:.2}x") }
 }
 
 /// What the rounds come to. Of none it is no number, which reaches no bound.
