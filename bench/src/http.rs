@@ -105,10 +105,22 @@ impl Connection {
         action: &str,
         body: &Value,
     ) -> anyhow::Result<Value> {
+        let answer = self.answer_of(api, addr, action, body).await?;
+        ensure!(answer["Error"].is_null(), "{action}: {answer}");
+        Ok(answer)
+    }
+
+    /// As [`call_of`](Self::call_of), where an error of the API is an answer too.
+    pub(crate) async fn answer_of(
+        &mut self,
+        api: Api,
+        addr: SocketAddr,
+        action: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
         let request = signed_of(api, addr, action, body);
-        let answer: Value = serde_json::from_slice(self.ask(&request).await?)?;
-        ensure!(answer["Response"]["Error"].is_null(), "{action}: {answer}");
-        Ok(answer["Response"].clone())
+        let mut answer: Value = serde_json::from_slice(self.ask(&request).await?)?;
+        Ok(answer["Response"].take())
     }
 }
 

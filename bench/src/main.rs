@@ -1,16 +1,22 @@
 //! `cargo xtask bench`: prints a table of what the service must reach, each figure beside what it is held against,
 //! measured in the same run on the same machine. Rows can be named to run them alone: api, create, settings, tasks,
-//! start. `cargo xtask bench switches` measures what changes do to clients, which takes minutes and has tables of its own.
+//! start. `cargo xtask bench switches` measures what changes do to clients, and `cargo xtask bench gateway` what the
+//! gateway costs beside other proxies; these take minutes, and have tables of their own.
 
 mod api;
 mod bare;
 mod create;
+mod document;
+mod figures;
+mod gateway;
 mod http;
+mod process;
 mod service;
 mod settings;
 mod start;
 mod switches;
 mod table;
+mod target;
 mod tasks;
 
 use std::path::PathBuf;
@@ -29,6 +35,7 @@ fn main() -> anyhow::Result<()> {
     match &args[..] {
         [row] if row == "switches" => return tokio.block_on(switches::run(false)),
         [row, flag] if row == "switches" && flag == "--write" => return tokio.block_on(switches::run(true)),
+        [row, options @ ..] if row == "gateway" => return tokio.block_on(gateway::run(options)),
         _ => {}
     }
     let wants = |row: &str| args.is_empty() || args.iter().any(|arg| arg == row);

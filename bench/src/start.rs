@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::http::Connection;
+use crate::process;
 use crate::service::{Service, first_line, opencrs};
 use crate::table::Table;
 
@@ -28,8 +29,9 @@ pub(crate) async fn run(table: &mut Table) -> anyhow::Result<()> {
     for _ in 0..1000 {
         connection.call(service.addr, "DescribeTaskList", &json!({})).await?;
     }
-    let gateway = gateway_of(folder.path())?;
-    let (serve, gateway) = (resident_mib(service.server.id())?, resident_mib(gateway)?);
+    let gateway = process::gateway(folder.path())?;
+    let mib = |pid| anyhow::Ok(process::resident_kib(pid)? / 1024.0);
+    let (serve, gateway) = (mib(service.server.id())?, mib(gateway)?);
     let measured = format!("{:.1} MiB ({serve:.1} serve, {gateway:.1} gateway)", serve + gateway);
     table.bound("resident memory without instances", &measured, "at most 40 MiB", serve + gateway <= 40.0);
 
@@ -49,17 +51,4 @@ async fn dev_start() -> anyhow::Result<Duration> {
     anyhow::ensure!(asked.success(), "opencrs dev can't be ended");
     dev.wait()?;
     Ok(took)
-}
-
-fn gateway_of(data: &std::path::Path) -> anyhow::Result<u32> {
-    let folder = data.canonicalize()?.join("gateway");
-    let pids = std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let mut here = pids.filter(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder));
-    here.next().context("there is no gateway")
-}
-
-fn resident_mib(pid: u32) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-    Ok(kib.context("no VmRSS")?.parse::<f64>()? / 1024.0)
 }

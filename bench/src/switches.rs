@@ -2,18 +2,16 @@
 //! long they wait. Takes some minutes, so it runs when it is named.
 
 mod report;
-mod target;
 
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use e2e::Account;
 use serde_json::{Value, json};
 
 use self::report::Report;
-use self::target::{PASSWORD, Target};
 use crate::http::VPC;
 use crate::service::Service;
+use crate::target::{PASSWORD, Target};
 
 /// How often each of the two switches runs whose gaps have a bound.
 const RUNS: usize = 50;
@@ -21,15 +19,6 @@ const RUNS: usize = 50;
 const CHANGE_BOUND: Duration = Duration::from_millis(100);
 /// How long after its primary was killed an address may take no write.
 const KILL_BOUND: Duration = Duration::from_millis(150);
-/// How long there is load before and after a change.
-const MARGIN: Duration = Duration::from_millis(300);
-
-/// What a change did.
-struct Outcome {
-    /// From the request to the end of the task.
-    took: Duration,
-    account: Account,
-}
 
 /// Runs all of it, prints it, and writes it into the document where that is asked for.
 pub(crate) async fn run(write: bool) -> anyhow::Result<()> {

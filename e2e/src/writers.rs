@@ -56,11 +56,19 @@ impl Writers {
     /// # Panics
     /// When its host is not an IP address.
     pub fn start(instance: &Instance) -> Self {
+        Self::start_many(instance, WRITERS, PAUSE)
+    }
+
+    /// Starts so many writers, each of whom pauses so long between an answer and its next write.
+    ///
+    /// # Panics
+    /// When the instance's host is not an IP address.
+    pub fn start_many(instance: &Instance, writers: usize, pause: Duration) -> Self {
         let addr = SocketAddr::new(instance.host.parse().expect("an IP address"), instance.port);
         let is_over = Arc::new(AtomicBool::new(false));
-        let customers = (0..WRITERS).map(|number| {
+        let customers = (0..writers).map(|number| {
             let (password, is_over) = (instance.password.clone(), is_over.clone());
-            thread::spawn(move || write_on(addr, &password, format!("writer-{number}"), &is_over))
+            thread::spawn(move || write_on(addr, &password, format!("writer-{number}"), pause, &is_over))
         });
         Writers { instance: instance.clone(), customers: customers.collect(), is_over }
     }
@@ -127,7 +135,7 @@ fn longest_gap(moments: impl Iterator<Item = Instant> + Clone) -> Duration {
     moments.zip(later).map(|(before, after)| after.duration_since(before)).max().unwrap_or_default()
 }
 
-fn write_on(addr: SocketAddr, password: &str, list: String, is_over: &AtomicBool) -> Written {
+fn write_on(addr: SocketAddr, password: &str, list: String, pause_for: Duration, is_over: &AtomicBool) -> Written {
     let mut written = Written { list, acknowledged: Vec::new(), errors: BTreeMap::new() };
     let mut numbers = 1..;
     let mut connection = None;
@@ -137,7 +145,7 @@ fn write_on(addr: SocketAddr, password: &str, list: String, is_over: &AtomicBool
             *written.errors.entry(kind).or_default() += 1;
             continue;
         }
-        pause(PAUSE);
+        pause(pause_for);
     }
     written
 }

@@ -1,19 +1,15 @@
 //! The tables of switches, on paper.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::iter;
 use std::time::Duration;
-use std::{fs, iter};
 
-use anyhow::Context;
 use e2e::Account;
 
-use super::Outcome;
+use crate::document;
+use crate::figures::{errors, lost, median, millis, millis_of, progress, worst};
 use crate::table::machine;
-
-const BEGIN: &str = "<!-- figures -->\n";
-const END: &str = "<!-- end of figures -->\n";
+use crate::target::Outcome;
 
 pub(super) struct Report {
     changes: String,
@@ -35,7 +31,9 @@ impl Report {
         let (gap, silence) = (millis(account.longest_gap), millis(account.longest_silence));
         let (lost, errors) = (lost(iter::once(&account)), errors(iter::once(&account)));
         let acknowledged = account.acknowledged;
-        self.change(&format!("| {what} | {took} | {gap} ms | {silence} ms | {acknowledged} | {lost} | {errors} |"));
+        self.change(&format!(
+            "| {what} | {took} | {gap:.1} ms | {silence:.1} ms | {acknowledged} | {lost} | {errors} |"
+        ));
     }
 
     pub(super) fn skipped(&mut self, what: &str, why: &str) {
@@ -97,58 +95,8 @@ impl Report {
         println!("{}", self.text());
     }
 
-    /// Puts it into the document, in the place of what was there.
+    /// Puts it into the document.
     pub(super) fn write(&self) -> anyhow::Result<()> {
-        let path = document();
-        let before = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let (head, rest) = before.split_once(BEGIN).context("the document has no place for figures")?;
-        let (_, tail) = rest.split_once(END).context("the document's place for figures has no end")?;
-        let after = format!("{head}{BEGIN}\n{}{END}{tail}", self.text());
-        fs::write(&path, after).with_context(|| format!("write {}", path.display()))
+        document::write("switches.md", &self.text())
     }
-}
-
-fn document() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs").join("switches.md")
-}
-
-fn lost<'a>(accounts: impl Iterator<Item = &'a Account>) -> String {
-    let (mut missing, mut repeated) = (0, 0);
-    for account in accounts {
-        missing += account.missing;
-        repeated += account.repeated;
-    }
-    if repeated == 0 { missing.to_string() } else { format!("{missing}, and {repeated} were done twice") }
-}
-
-fn errors<'a>(accounts: impl Iterator<Item = &'a Account>) -> String {
-    let mut all: BTreeMap<&str, usize> = BTreeMap::new();
-    for (kind, count) in accounts.flat_map(|account| &account.errors) {
-        *all.entry(kind).or_default() += count;
-    }
-    let all: Vec<_> = all.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    if all.is_empty() { "none".into() } else { all.join(", ") }
-}
-
-fn millis(time: Duration) -> String {
-    format!("{:.1}", 1e3 * time.as_secs_f64())
-}
-
-fn millis_of(times: impl Iterator<Item = Duration>) -> Vec<f64> {
-    times.map(|time| 1e3 * time.as_secs_f64()).collect()
-}
-
-fn worst(millis: &[f64]) -> f64 {
-    millis.iter().copied().fold(0.0, f64::max)
-}
-
-fn median(millis: &[f64]) -> f64 {
-    let mut sorted = millis.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
-}
-
-#[expect(clippy::print_stderr, reason = "for who waits; the tables are what is printed")]
-fn progress(line: &str) {
-    eprintln!("{}", line.trim_end());
 }

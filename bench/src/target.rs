@@ -8,28 +8,37 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::{MARGIN, Outcome};
 use crate::http::{Api, Connection, OPENCRS};
 use crate::service::Service;
 
-pub(super) const PASSWORD: &str = "Bench-Passw0rd";
+pub(crate) const PASSWORD: &str = "Bench-Passw0rd";
 /// What it holds already: keys of a KiB each.
-pub(super) const KEYS: usize = 64 << 10;
+pub(crate) const KEYS: usize = 64 << 10;
 /// The pause between two looks at a task.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long replicas may take to be seen online by their primary, once a task has said so.
 const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long there is load before and after a change.
+const MARGIN: Duration = Duration::from_millis(300);
+
+/// What a change did.
+pub(crate) struct Outcome {
+    /// From the request to the end of the task.
+    pub(crate) took: Duration,
+    pub(crate) account: Account,
+}
+
 /// A type that can be ordered.
-pub(super) struct Product {
-    pub(super) type_id: i64,
-    pub(super) engine: String,
+pub(crate) struct Product {
+    pub(crate) type_id: i64,
+    pub(crate) engine: String,
     version: (u32, u32),
 }
 
 impl Product {
     /// Whether the type promises more than a version of its engine is.
-    pub(super) fn is_newer_than(&self, runs: &str) -> bool {
+    pub(crate) fn is_newer_than(&self, runs: &str) -> bool {
         self.version > numbers(runs)
     }
 }
@@ -41,39 +50,62 @@ fn numbers(text: &str) -> (u32, u32) {
     (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
 }
 
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     service: &'a Service,
     connection: Connection,
-    pub(super) instance: Instance,
+    pub(crate) instance: Instance,
+    /// Who writes while it is changed.
+    pub(crate) load: fn(&Instance) -> Writers,
 }
 
 impl<'a> Target<'a> {
     /// No instance yet: for what is asked of the service.
-    pub(super) async fn open(service: &'a Service) -> anyhow::Result<Self> {
+    pub(crate) async fn open(service: &'a Service) -> anyhow::Result<Self> {
         let connection = Connection::open(service.addr).await?;
         let instance = Instance { id: String::new(), password: PASSWORD.into(), host: String::new(), port: 0 };
-        Ok(Target { service, connection, instance })
+        Ok(Target { service, connection, instance, load: Writers::start })
     }
 
     /// An instance with two replicas and some data.
-    pub(super) async fn create(service: &'a Service, type_id: i64) -> anyhow::Result<Self> {
-        let mut target = Target::open(service).await?;
-        let node = |kind: i64| json!({ "NodeType": kind, "ZoneId": 100_003 });
-        let order = json!({
-            "TypeId": type_id, "MemSize": 1024, "GoodsNum": 1, "Period": 1, "BillingMode": 0, "Password": PASSWORD,
-            "RedisReplicasNum": 2, "NodeSet": [node(0), node(1), node(1)],
-        });
-        let answer = target.call("CreateInstances", &order).await?;
-        target.instance.id = answer["InstanceIds"][0].as_str().context("an id")?.to_owned();
-        let row = target.await_status(2).await?;
-        target.instance = Instance::of_row(&row, PASSWORD);
+    pub(crate) async fn create(service: &'a Service, type_id: i64) -> anyhow::Result<Self> {
+        let target = Target::order(service, type_id, 2).await?;
         let instance = target.instance.clone();
         spawn_blocking(move || fill(&instance)).await??;
         Ok(target)
     }
 
+    /// An empty instance.
+    pub(crate) async fn order(service: &'a Service, type_id: i64, replicas: usize) -> anyhow::Result<Self> {
+        let mut target = Target::open(service).await?;
+        let node = |kind: i64| json!({ "NodeType": kind, "ZoneId": 100_003 });
+        let mut nodes = vec![node(0)];
+        nodes.resize(1 + replicas, node(1));
+        let order = json!({
+            "TypeId": type_id, "MemSize": 1024, "GoodsNum": 1, "Period": 1, "BillingMode": 0, "Password": PASSWORD,
+            "RedisReplicasNum": replicas, "NodeSet": nodes,
+        });
+        let answer = target.call("CreateInstances", &order).await?;
+        target.instance.id = answer["InstanceIds"][0].as_str().context("an id")?.to_owned();
+        let row = target.await_status(2).await?;
+        target.instance = Instance::of_row(&row, PASSWORD);
+        Ok(target)
+    }
+
+    /// Changes it while nobody uses it.
+    pub(crate) async fn set(&mut self, action: &str, request: &Value) -> anyhow::Result<()> {
+        self.call(action, request).await?;
+        self.settled().await.with_context(|| action.to_owned())
+    }
+
+    /// Waits for the end of its newest task, which has to succeed.
+    pub(crate) async fn settled(&mut self) -> anyhow::Result<()> {
+        let task = self.await_task().await?;
+        ensure!(task["Result"] == 2, "it ended with {task}");
+        Ok(())
+    }
+
     /// Removes it, so that the next one has the machine for itself.
-    pub(super) async fn destroy(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn destroy(mut self) -> anyhow::Result<()> {
         let id = json!({ "InstanceId": self.instance.id });
         self.call("DestroyPostpaidInstance", &id).await?;
         self.await_status(-3).await?;
@@ -82,15 +114,15 @@ impl<'a> Target<'a> {
     }
 
     /// Load alone.
-    pub(super) async fn rest(&mut self, time: Duration) -> anyhow::Result<Outcome> {
-        let writers = Writers::start(&self.instance);
+    pub(crate) async fn rest(&mut self, time: Duration) -> anyhow::Result<Outcome> {
+        let writers = (self.load)(&self.instance);
         sleep(time).await;
         Ok(Outcome { took: Duration::ZERO, account: finish(writers).await? })
     }
 
     /// A change under load that is no task: it holds as soon as it is answered.
-    pub(super) async fn change_at_once(&mut self, (action, request): (&str, Value)) -> anyhow::Result<Outcome> {
-        let writers = Writers::start(&self.instance);
+    pub(crate) async fn change_at_once(&mut self, (action, request): (&str, Value)) -> anyhow::Result<Outcome> {
+        let writers = (self.load)(&self.instance);
         sleep(MARGIN).await;
         let begin = Instant::now();
         self.call(action, &request).await?;
@@ -100,8 +132,8 @@ impl<'a> Target<'a> {
     }
 
     /// Swaps the addresses of this instance and another one, under load at this one's.
-    pub(super) async fn swap_with(&mut self, other: &mut Target<'_>) -> anyhow::Result<Outcome> {
-        let writers = Writers::start(&self.instance);
+    pub(crate) async fn swap_with(&mut self, other: &mut Target<'_>) -> anyhow::Result<Outcome> {
+        let writers = (self.load)(&self.instance);
         sleep(MARGIN).await;
         let begin = Instant::now();
         let both = json!({ "SrcInstanceId": self.instance.id, "DstInstanceId": other.instance.id });
@@ -118,15 +150,15 @@ impl<'a> Target<'a> {
     }
 
     /// Learns where the instance is reached now.
-    pub(super) async fn read_address(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn read_address(&mut self) -> anyhow::Result<()> {
         let row = self.row().await?;
         self.instance = Instance::of_row(&row, &self.instance.password);
         Ok(())
     }
 
     /// Gives it another password under load, for a second of which both work.
-    pub(super) async fn rotate(&mut self, password: &str) -> anyhow::Result<Outcome> {
-        let writers = Writers::start(&self.instance);
+    pub(crate) async fn rotate(&mut self, password: &str) -> anyhow::Result<Outcome> {
+        let writers = (self.load)(&self.instance);
         sleep(MARGIN).await;
         let begin = Instant::now();
         let rotation = json!({ "InstanceId": self.instance.id, "Password": password, "OverlapSeconds": 1 });
@@ -142,8 +174,8 @@ impl<'a> Target<'a> {
     }
 
     /// A change under load. It has to succeed, and to leave as many nodes as the instance is to have, each in its role.
-    pub(super) async fn change(&mut self, (action, request): (&str, Value)) -> anyhow::Result<Outcome> {
-        let writers = Writers::start(&self.instance);
+    pub(crate) async fn change(&mut self, (action, request): (&str, Value)) -> anyhow::Result<Outcome> {
+        let writers = (self.load)(&self.instance);
         sleep(MARGIN).await;
         let begin = Instant::now();
         self.call(action, &request).await?;
@@ -177,7 +209,7 @@ impl<'a> Target<'a> {
     }
 
     /// What can be ordered, the oldest first.
-    pub(super) async fn products(&mut self) -> anyhow::Result<Vec<Product>> {
+    pub(crate) async fn products(&mut self) -> anyhow::Result<Vec<Product>> {
         let answer = self.call("DescribeProductInfo", &json!({})).await?;
         let listed = answer["RegionSet"][0]["ZoneSet"][0]["ProductSet"].as_array().context("a list of products")?;
         let mut products = Vec::new();
@@ -192,26 +224,26 @@ impl<'a> Target<'a> {
     }
 
     /// What it runs, and the newest build of that.
-    pub(super) async fn versions(&mut self) -> anyhow::Result<(String, String)> {
+    pub(crate) async fn versions(&mut self) -> anyhow::Result<(String, String)> {
         let row = self.row().await?;
         let text = |field: &str| row[field].as_str().map(str::to_owned).with_context(|| format!("{field} is no text"));
         Ok((text("CurrentRedisVersion")?, text("UpgradeRedisVersion")?))
     }
 
     /// Its nodes, as requests name them.
-    pub(super) async fn nodes(&mut self) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn nodes(&mut self) -> anyhow::Result<Vec<Value>> {
         let row = self.row().await?;
         let nodes = row["NodeSet"].as_array().context("a list of nodes")?.iter();
         Ok(nodes.map(|node| json!({ "NodeType": node["NodeType"], "NodeId": node["NodeId"] })).collect())
     }
 
-    pub(super) async fn nodes_of_type(&mut self, kind: i64) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn nodes_of_type(&mut self, kind: i64) -> anyhow::Result<Vec<Value>> {
         let mut nodes = self.nodes().await?;
         nodes.retain(|node| node["NodeType"] == kind);
         Ok(nodes)
     }
 
-    pub(super) async fn group_of_a_replica(&mut self) -> anyhow::Result<Value> {
+    pub(crate) async fn group_of_a_replica(&mut self) -> anyhow::Result<Value> {
         let id = json!({ "InstanceId": self.instance.id });
         let answer = self.call("DescribeInstanceZoneInfo", &id).await?;
         let groups = answer["ReplicaGroups"].as_array().context("a list of groups")?;
@@ -224,7 +256,7 @@ impl<'a> Target<'a> {
     }
 
     /// Calls an action of another product.
-    pub(super) async fn call_of(&mut self, api: Api, action: &str, request: &Value) -> anyhow::Result<Value> {
+    pub(crate) async fn call_of(&mut self, api: Api, action: &str, request: &Value) -> anyhow::Result<Value> {
         self.connection.call_of(api, self.service.addr, action, request).await
     }
 
