@@ -37,6 +37,13 @@ pub trait Gateway: Send + Sync {
     /// The release of the gateway that runs, as far as it has told.
     fn release(&self) -> String;
 
+    /// Keeps what clients of an instance ask for from now on, until a table names another primary, [`Self::resume`] is called,
+    /// or the time is up. Answers whether the primary has answered all that it was asked before.
+    fn hold<'a>(&'a self, instance: &'a InstanceId, at_most: Duration) -> BoxFuture<'a, Result<bool, String>>;
+
+    /// Goes on with what is kept.
+    fn resume<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), String>>;
+
     /// How the table in force fares: who is connected, for one. An error as of [`Self::publish`].
     fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>>;
 

@@ -24,8 +24,8 @@ use crate::{parameters, routes};
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
 pub use self::roles::Roles;
 pub(crate) use self::roles::{
-    NEAR, await_stream, fail_over, hand_over, keep_roles, primary_of, start_streams, stream_again, successors,
-    take_over,
+    NEAR, await_stream, fail_over, go_on, hand_over, keep_roles, keeps_clients, primary_of, start_streams,
+    stream_again, successors, take_over,
 };
 
 /// The pause between two looks at a node that is about to be ready.

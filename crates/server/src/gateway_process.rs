@@ -149,6 +149,14 @@ impl Gateway for GatewayProcess {
         self.release.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn hold<'a>(&'a self, instance: &'a InstanceId, at_most: Duration) -> BoxFuture<'a, Result<bool, String>> {
+        Box::pin(async move { self.client.hold(instance, at_most).await.map_err(|error| error.to_string()) })
+    }
+
+    fn resume<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move { self.client.release(instance).await.map_err(|error| error.to_string()) })
+    }
+
     fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>> {
         Box::pin(async move { self.client.report().await.map_err(|error| error.to_string()) })
     }

@@ -30,6 +30,8 @@ pub(crate) const NEAR: i64 = 1 << 20;
 const CATCH_UP_WITHIN: Duration = Duration::from_millis(500);
 /// How long one that is told what to do may take, once clients wait for it.
 const OBEYS_WITHIN: Duration = Duration::from_secs(1);
+/// How long the gateway holds clients at most, should nobody tell it to go on.
+const KEPT_FOR: Duration = Duration::from_secs(2);
 /// How soon clients who write all the time send their next write.
 const HELD_WITHIN: Duration = Duration::from_millis(3);
 /// How far behind a dead primary its successor may be.
@@ -121,11 +123,16 @@ pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
         if cx.nodes.replication(&old).await?.upstream.is_none() {
             // Whatever an earlier try has left of the successor, it follows the primary as that is now.
             come_near(cx, &old, &new).await?;
-            // A write that is held is made again at the successor; one that comes to a fenced node is refused, which its
-            // client sees. So those who write all the time are first given the time to be held.
-            cx.nodes.hold(&old).await?;
-            cx.clock.sleep(HELD_WITHIN).await;
-            cx.nodes.fence(&old).await?;
+            if !keeps_clients(cx, id).await {
+                // A write that is held by the node is made again at the successor; one that comes to a fenced node is refused,
+                // which its client sees. So those who write all the time are first given the time to be held.
+                cx.nodes.hold(&old).await?;
+                cx.clock.sleep(HELD_WITHIN).await;
+            }
+            if let Err(error) = cx.nodes.fence(&old).await {
+                go_on(cx, id).await;
+                return Err(error.into());
+            }
         }
         let succeeds = async {
             catch_up(cx, &old, &new).await?;
@@ -133,12 +140,15 @@ pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
         };
         if let Err(error) = succeeds.await {
             // Should the successor still be promoted, no address leads to it, and it is put right.
-            cx.nodes.promote(&old).await?;
+            let promoted = cx.nodes.promote(&old).await;
+            go_on(cx, id).await;
+            promoted?;
             return Err(error);
         }
         let (from, to) = ((from.id.clone(), from.epoch), (to.id.clone(), to.epoch));
         let handed = cx.ledger.write(move |tx| ledger::hand_over(tx, (&from.0, from.1), (&to.0, to.1), false));
         if !handed.await? {
+            go_on(cx, id).await;
             return Err(FleetError::RolesChanged);
         }
     }
@@ -148,6 +158,22 @@ pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
     arrange(cx, &instance, &nodes).await?;
     drop(alone);
     routed.map(drop)
+}
+
+/// Has the gateway keep what clients ask for, until another primary is in its table. Whether the primary has answered all that
+/// it was asked before: otherwise it must hold its clients itself.
+pub(crate) async fn keeps_clients(cx: &FlowCx, id: &InstanceId) -> bool {
+    cx.gateway.hold(id, KEPT_FOR).await.unwrap_or_else(|error| {
+        tracing::warn!(instance = %id, error, "the gateway does not hold the clients");
+        false
+    })
+}
+
+/// Has the gateway go on with what it keeps. Where it can't be told it does so by itself before long.
+pub(crate) async fn go_on(cx: &FlowCx, id: &InstanceId) {
+    if let Err(error) = cx.gateway.resume(id).await {
+        tracing::warn!(instance = %id, error, "the gateway is not told to go on");
+    }
 }
 
 /// A node that was not told all that clients rely on, such as that a password is no more, never leads.

@@ -67,6 +67,14 @@ impl Gateway for SimGateway {
         self.former.lock().unwrap().unwrap_or(crate::cx::GATEWAY_RELEASE).into()
     }
 
+    fn hold<'a>(&'a self, _: &'a InstanceId, _: Duration) -> BoxFuture<'a, Result<bool, String>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn resume<'a>(&'a self, _: &'a InstanceId) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn report(&self) -> BoxFuture<'_, Result<GatewayReport, String>> {
         Box::pin(async {
             let version = self.table.lock().unwrap().version;

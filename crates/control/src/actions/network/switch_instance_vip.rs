@@ -120,8 +120,15 @@ impl Flow for SwapAddresses {
 
 /// One table has both, so at no moment both addresses lead to one instance.
 async fn open_addresses(cx: &FlowCx, flow: &mut SwapAddresses) -> StepResult<FlowCx> {
+    // What clients have asked for at one address is answered before that leads to the other instance.
     for instance in &flow.instances {
-        fleet::open_address(cx, instance).await?;
+        fleet::keeps_clients(cx, instance).await;
     }
+    let opened = fleet::open_address(cx, &flow.instances[0]).await;
+    for instance in &flow.instances {
+        fleet::go_on(cx, instance).await;
+    }
+    opened?;
+    fleet::open_address(cx, &flow.instances[1]).await?;
     Ok(None)
 }

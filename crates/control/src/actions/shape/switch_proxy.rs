@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::upgrade_proxy_version::RenewGateway;
 use crate::access::{Access, Resource};
 use crate::action::{Action, Call, changeable, open_task};
-use crate::sight::gateway_id;
 use crate::errors::{Answer, excerpt};
+use crate::sight::gateway_id;
 
 /// Which gateway. One serves all instances, and is replaced for all.
 #[derive(Deserialize, JsonSchema)]
