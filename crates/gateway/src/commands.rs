@@ -134,9 +134,9 @@ pub(crate) static NAMED_ALONE: LazyLock<Commands> = LazyLock::new(|| {
 });
 
 impl Commands {
-    /// The named ones, and those of an engine's answer to COMMAND.
-    pub(crate) fn learn(answer: &[u8]) -> Option<Commands> {
-        let mut commands = NAMED_ALONE.clone();
+    /// These, and those of an engine's answer to COMMAND. What is known keeps its number.
+    pub(crate) fn learn(&self, answer: &[u8]) -> Option<Commands> {
+        let mut commands = self.clone();
         let mut values = Values { bytes: answer, at: 0 };
         let count = values.list()?;
         for _ in 0..count {
@@ -165,8 +165,9 @@ impl Commands {
             match commands.by_name.get_mut(&name) {
                 Some(command) => {
                     command.first_key = first_key;
-                    // Both read without a lasting effect, and wait only where they are asked to.
-                    command.reads = reads && command.kind == Kind::Blocking(Timeout::Block);
+                    // Of those that do more than read, a replica may answer what waits only where it is asked to.
+                    let can_be_read = matches!(command.kind, Kind::Plain | Kind::Blocking(Timeout::Block));
+                    command.reads = reads && can_be_read;
                 }
                 // One that may wait in a way that is not known here has a connection of its own.
                 None => {
@@ -303,13 +304,13 @@ mod tests {
             *7\r\n$3\r\nset\r\n:-3\r\n*1\r\n+write\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@write\r\n\
             *6\r\n$5\r\nblpop\r\n:-3\r\n*2\r\n+write\r\n+blocking\r\n:1\r\n:-2\r\n:1\r\n\
             *6\r\n$7\r\nmod.pop\r\n:-3\r\n*2\r\n+write\r\n+blocking\r\n:1\r\n:-2\r\n:1\r\n";
-        let commands = Commands::learn(answer).unwrap();
+        let commands = NAMED_ALONE.learn(answer).unwrap();
         let get = commands.find(b"GET");
         assert!(get.reads && get.kind == Kind::Plain && get.first_key == 1);
         assert_eq!(commands.names()[usize::from(get.id)], "get");
         assert!(!commands.find(b"set").reads);
         assert_eq!(commands.find(b"blpop").kind, Kind::Blocking(Timeout::Last));
         assert_eq!(commands.find(b"mod.pop").kind, Kind::Opaque);
-        assert!(Commands::learn(b"-NOPERM\r\n").is_none() && Commands::learn(b"*1\r\n*6\r\n$3").is_none());
+        assert!(NAMED_ALONE.learn(b"-NOPERM\r\n").is_none() && NAMED_ALONE.learn(b"*1\r\n*6\r\n$3").is_none());
     }
 }

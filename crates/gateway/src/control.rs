@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;
 
+use crate::event_loop::Of;
 use crate::table::Gateway;
 
 /// A table of a hundred thousand routes has some 25 MB.
@@ -80,9 +81,11 @@ pub(crate) async fn answer(mut stream: UnixStream, gateway: Arc<Mutex<Gateway>>)
     }
     let answer = match request {
         Request::Report => Answer::Report(gateway.report()),
-        // Nothing is seen yet.
-        Request::Sight { .. } => Answer::Sight(Box::default()),
-        Request::Sights { .. } => Answer::Sights(BTreeMap::new()),
+        Request::Sight { instance } => {
+            let mut sights = gateway.sights(Of::Instance(instance.clone())).await;
+            Answer::Sight(Box::new(sights.remove(&instance).unwrap_or_default()))
+        }
+        Request::Sights { after } => Answer::Sights(gateway.sights(Of::SeenAfter(after)).await),
         Request::Publish(table) => match gateway.publish(table).await {
             Ok(report) => Answer::Report(report),
             Err(reason) => Answer::Refused(reason),

@@ -14,6 +14,7 @@ use crate::connection::{ClientAddr, prepare};
 use crate::event_loop::Order;
 use crate::exchange::accepts;
 use crate::instance::Instance;
+use crate::sight::Refusal;
 use crate::table::Loops;
 
 /// What Redis itself tells a client for whom it has no place.
@@ -181,12 +182,14 @@ impl Guard {
             debug!(%from, "reset a client: no rule accepts where it comes from");
             // It fails only for what is no socket.
             let _ = client.set_zero_linger();
+            self.instance.refused(Refusal::Source);
             return;
         }
         let Some(guest) = self.instance.admit() else {
             debug!(%from, instance = %self.instance.id, "refused a client: there are as many as there may be");
             // There is room for so little in what the kernel holds for a new connection.
             let _ = client.try_write(TOO_MANY);
+            self.instance.refused(Refusal::Full);
             return;
         };
         match client.into_std().and_then(|client| prepare(&client).map(|()| client)) {

@@ -1,6 +1,7 @@
 //! A thread that waits for sockets to be ready and has its [`Exchange`] do what follows. There is one a core; a client stays
 //! with the one that took it in.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use model::{NodeAddr, Vip};
+use model::{InstanceId, Millis, NodeAddr, Sight, Vip};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
@@ -45,7 +46,16 @@ pub(crate) enum Order {
         quiet: oneshot::Sender<Held>,
     },
     Unhold(Arc<Instance>),
+    /// To tell what was seen of an instance, or of each of which something was seen after that moment.
+    Tell(Of, oneshot::Sender<BTreeMap<InstanceId, Sight>>),
     End,
+}
+
+/// Of what a loop is to tell.
+#[derive(Clone)]
+pub(crate) enum Of {
+    Instance(InstanceId),
+    SeenAfter(Millis),
 }
 
 /// Where a loop gets its orders.
@@ -66,7 +76,7 @@ impl EventLoop {
         let inbox = Arc::new(Inbox { orders: Mutex::default(), wake });
         let world = Epoll::new(&inbox)?;
         let of_thread = inbox.clone();
-        let run = move || run(Exchange::new(world), &of_thread);
+        let run = move || run(Exchange::new(world, number as u16), &of_thread);
         let thread = std::thread::Builder::new().name(format!("loop-{number}")).spawn(run)?;
         Ok(EventLoop { inbox, thread: Some(thread) })
     }
@@ -121,6 +131,9 @@ fn run(mut exchange: Exchange<Epoll>, inbox: &Inbox) {
                     }
                     Order::Hold { instance, at_most, quiet } => exchange.hold(&instance, at_most, quiet),
                     Order::Unhold(instance) => exchange.unhold(&instance),
+                    Order::Tell(of, told) => {
+                        let _ = told.send(exchange.tell(&of));
+                    }
                     Order::End => return exchange.reset_all(),
                 }
             }
@@ -145,6 +158,13 @@ fn ready_of(flags: EventFlags) -> Ready {
         writes: flags.contains(EventFlags::OUT),
         ended: flags.intersects(EventFlags::ERR | EventFlags::HUP | EventFlags::RDHUP),
     }
+}
+
+/// The time of day.
+#[expect(clippy::disallowed_methods, reason = "what is seen is told with the time of the host that saw it")]
+pub(crate) fn wall_time() -> Millis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The world of a loop.
@@ -194,6 +214,10 @@ impl World for Epoll {
 
     fn now(&self) -> Instant {
         self.now
+    }
+
+    fn time(&self) -> Millis {
+        wall_time()
     }
 }
 

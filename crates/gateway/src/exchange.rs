@@ -8,7 +8,7 @@
 //!
 //! - `clients` is what comes from clients and goes to them, `requests` what each request means,
 //! - `upstreams` how connections to nodes are made and lost, `answers` what comes from them,
-//! - `branches` what the table says, and how clients are held and moved.
+//! - `branches` what the table says, and how clients are held and moved; `seen` is what is noted of all that.
 //!
 //! Nothing here waits or sleeps, and all that it does to the world goes through [`World`].
 
@@ -16,6 +16,7 @@ mod answers;
 mod branches;
 mod clients;
 mod requests;
+mod seen;
 mod upstreams;
 
 use std::cmp::Reverse;
@@ -79,10 +80,12 @@ pub(crate) struct Exchange<W: World> {
     unsent: Vec<UpstreamKey>,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     holds: u64,
+    /// Which of the loops this is of.
+    number: u16,
 }
 
 impl<W: World> Exchange<W> {
-    pub(crate) fn new(world: W) -> Self {
+    pub(crate) fn new(world: W, number: u16) -> Self {
         let first_sweep = world.now() + SWEEP_EVERY;
         Exchange {
             world,
@@ -97,6 +100,7 @@ impl<W: World> Exchange<W> {
             unsent: Vec::new(),
             timers: BinaryHeap::from([Reverse((first_sweep, Timer::Sweep))]),
             holds: 0,
+            number,
         }
     }
 

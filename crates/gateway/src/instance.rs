@@ -3,10 +3,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use model::{Connected, Fingerprint, InstanceId, Limits, Logins, NodeId};
+use model::{Connected, Fingerprint, InstanceId, Limits, Logins, Millis, NodeId};
 
-use crate::commands::Commands;
+use crate::commands::{Commands, NAMED_ALONE};
+use crate::event_loop::wall_time;
 use crate::scripts::Scripts;
+use crate::sight::{Refusal, Sight};
 
 /// How far ahead of its rate an instance may be: what it did not use for so long it may use at once.
 const BURST: Duration = Duration::from_millis(100);
@@ -20,6 +22,8 @@ pub(crate) struct Instance {
     scripts: Mutex<Scripts>,
     /// The commands that a node has.
     commands: Mutex<Option<(NodeId, Arc<Commands>)>>,
+    /// What is seen of those that are not let in.
+    outside: Mutex<Sight>,
     /// What clients send.
     pub(crate) inbound: Meter,
     /// What they get.
@@ -50,6 +54,7 @@ impl Instance {
             present: Mutex::default(),
             scripts: Mutex::default(),
             commands: Mutex::default(),
+            outside: Mutex::new(Sight::new(u16::MAX, wall_time())),
             inbound: Meter::default(),
             outbound: Meter::default(),
         }
@@ -104,11 +109,28 @@ impl Instance {
         known.as_ref().filter(|(of, _)| of == node).map(|(_, commands)| commands.clone())
     }
 
-    pub(crate) fn keep_commands(&self, node: NodeId, commands: Commands) -> Arc<Commands> {
-        let commands = Arc::new(commands);
+    /// Reads a node's answer to COMMAND; `None` where it is none.
+    pub(crate) fn learn_commands(&self, node: NodeId, answer: &[u8]) -> Option<Arc<Commands>> {
         let mut known = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        // What has a number keeps it: it is counted by that.
+        let former = known.as_ref().map_or(&*NAMED_ALONE, |(_, commands)| commands);
+        let commands = Arc::new(former.learn(answer)?);
         *known = Some((node, commands.clone()));
-        commands
+        Some(commands)
+    }
+
+    /// Notes that a client was not let in.
+    pub(crate) fn refused(&self, why: Refusal) {
+        self.outside().refused(why);
+    }
+
+    /// What was seen before anybody was let in.
+    pub(crate) fn tell(&self, now: Millis) -> model::Sight {
+        self.outside().tell(now, NAMED_ALONE.names())
+    }
+
+    fn outside(&self) -> MutexGuard<'_, Sight> {
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a connection for as long as the answer lives; `None` where there are as many as there may be.

@@ -9,7 +9,8 @@
 //! force. A `door` is one customer's address and an `instance` what the connections of all its addresses share. Clients
 //! are served by an `event_loop` a core, each with an `exchange` that puts them through to nodes: it finds requests
 //! (`framing`) and replies (`replies`) in what passes, knows what a request means (`commands`, `login`), and what of a client
-//! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to. `sight` is what is seen of all that.
+//! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to, and
+//! `sight` what is seen of all that.
 
 mod address;
 mod client;
@@ -26,12 +27,10 @@ mod login;
 mod replies;
 mod scripts;
 mod session;
-#[allow(dead_code, reason = "the loops that are to note here are being built")]
 mod sight;
 mod table;
 mod world;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -39,6 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Millis;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -47,6 +47,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 pub use client::{Client, ClientError};
+use event_loop::Of;
 use folder::Folder;
 use table::{Gateway, Loops};
 
@@ -119,8 +120,14 @@ pub async fn run_with_metrics(
 
     let mut callers = JoinSet::new();
     if let Some(metrics) = metrics {
-        // Nothing is seen yet.
-        callers.spawn(sight::metrics::serve(metrics, || async { BTreeMap::new() }));
+        let seen = gateway.clone();
+        callers.spawn(sight::metrics::serve(metrics, move || {
+            let seen = seen.clone();
+            async move {
+                let sights = seen.lock().await.sights(Of::SeenAfter(Millis(i64::MIN)));
+                sights.await
+            }
+        }));
     }
     let mut heal = interval(HEAL_EVERY);
     heal.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -25,14 +25,12 @@ pub(crate) enum Refusal {
     Full,
     /// Its source may not connect.
     Source,
-    /// No primary could be reached.
-    Unreachable,
     /// TLS could not be agreed on, or was needed and not offered.
     Tls,
 }
 
 impl Refusal {
-    const NAMES: [&str; 4] = ["full", "source", "unreachable", "tls"];
+    const NAMES: [&str; 3] = ["full", "source", "tls"];
 }
 
 /// Why a connection has ended.
@@ -61,12 +59,10 @@ pub(crate) enum Trouble {
     Protocol,
     /// No node could be asked.
     Unreachable,
-    /// It can't be done through the gateway.
-    Unsupported,
 }
 
 impl Trouble {
-    const NAMES: [&str; 3] = ["protocol", "unreachable", "unsupported"];
+    const NAMES: [&str; 2] = ["protocol", "unreachable"];
 }
 
 const STEPS: usize = LATENCY_STEPS.len() + 1;

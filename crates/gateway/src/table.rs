@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use model::{Connected, GatewayReport, InstanceId, Route, RoutingTable, SourceRule, Vip};
+use model::{Connected, GatewayReport, InstanceId, Route, RoutingTable, Sight, SourceRule, Vip};
 use tokio::sync::oneshot;
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::timeout;
 use tracing::{error, info};
 
 use crate::door::Door;
-use crate::event_loop::{EventLoop, Order};
+use crate::event_loop::{EventLoop, Of, Order, wall_time};
 use crate::exchange::{Held, LoopRoute};
 use crate::folder::Folder;
 use crate::instance::Instance;
@@ -59,6 +59,21 @@ impl Loops {
         for is_quiet in held.collect::<Vec<_>>() {
             let _ = is_quiet.await;
         }
+    }
+
+    async fn tell(&self, of: &Of) -> BTreeMap<InstanceId, Sight> {
+        let told = self.0.0.iter().map(|event_loop| {
+            let (tell, told) = oneshot::channel();
+            event_loop.send(Order::Tell(of.clone(), tell));
+            told
+        });
+        let mut all: BTreeMap<InstanceId, Sight> = BTreeMap::new();
+        for told in told.collect::<Vec<_>>() {
+            for (id, sight) in told.await.unwrap_or_default() {
+                all.entry(id).or_default().merge(sight);
+            }
+        }
+        all
     }
 
     fn unhold(&self, instance: &Arc<Instance>) {
@@ -160,6 +175,26 @@ impl Gateway {
         async move {
             let Some(instance) = instance else { return true };
             timeout(quiet_within, loops.hold(&instance, at_most)).await.is_ok()
+        }
+    }
+
+    /// What was seen of an instance, or of each of which something was seen after a moment.
+    pub(crate) fn sights(&self, of: Of) -> impl Future<Output = BTreeMap<InstanceId, Sight>> + use<> {
+        let (loops, instances) = (self.loops.clone(), self.instances.clone());
+        async move {
+            let mut sights = loops.tell(&of).await;
+            let now = wall_time();
+            for (id, instance) in &instances {
+                let outside = instance.tell(now);
+                let is_meant = match &of {
+                    Of::Instance(of) => of == id,
+                    Of::SeenAfter(after) => outside.seen_at > *after,
+                };
+                if is_meant || sights.contains_key(id) {
+                    sights.entry(id.clone()).or_default().merge(outside);
+                }
+            }
+            sights
         }
     }
 

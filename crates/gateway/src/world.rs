@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use model::NodeAddr;
+use model::{Millis, NodeAddr};
 
 /// One end of a connection. It never blocks.
 pub(crate) trait Wire {
@@ -43,6 +43,9 @@ pub(crate) trait World {
     fn watch(&mut self, wire: &Self::Wire, token: Token, interest: Interest, is_new: bool) -> io::Result<()>;
 
     fn now(&self) -> Instant;
+
+    /// The time of day, for what is shown to people.
+    fn time(&self) -> Millis;
 }
 
 /// By what a wire is named when it is ready.

@@ -74,7 +74,6 @@ fn slow_commands_are_told_of_the_node_that_they_were_slow_on() {
 }
 
 #[test]
-#[ignore = "the gateway notes nothing yet"]
 fn what_is_asked_of_an_instance_is_told() {
     let service = start();
     let mut client = Client::python(&service);

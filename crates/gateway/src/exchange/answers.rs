@@ -23,6 +23,10 @@ pub(super) struct Pending {
     /// Who asked; nobody where the gateway did.
     pub(super) client: ClientKey,
     pub(super) command: u16,
+    /// When it was asked for.
+    pub(super) at: Instant,
+    /// How many bytes the request has.
+    pub(super) length: u32,
     pub(super) what: What,
 }
 
@@ -105,9 +109,10 @@ impl<W: World> Exchange<W> {
                     self.flush_run(&mut run, bytes, at, key);
                 }
                 let Some(upstream) = self.upstreams.get_mut(key) else { return bytes.len() };
+                let has_failed = bytes[at] == b'-' && !upstream.replies.is_inside();
                 match upstream.replies.follow(bytes, at) {
                     Reach::Ends(end) => {
-                        upstream.pending.pop_front();
+                        self.note(key, has_failed);
                         if let Some(client) = self.clients.get_mut(client_key) {
                             let is_quiet = client.session.as_ref().is_some_and(|session| session.voice != Voice::On);
                             if is_quiet {
@@ -261,8 +266,9 @@ impl<W: World> Exchange<W> {
                 to
             }
             Reach::Ends(end) => {
+                let has_failed = begins && matches!(bytes[0], b'-' | b'!');
                 if passes {
-                    upstream.pending.pop_front();
+                    self.note(key, has_failed);
                     self.say_unless_quiet(client_key, &bytes[..end]);
                     self.check_congestion(key, client_key);
                     self.answered(client_key);
@@ -286,10 +292,9 @@ impl<W: World> Exchange<W> {
     }
 
     fn take_special(&mut self, key: UpstreamKey, reply: &[u8]) {
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        let Some(mut pending) = upstream.pending.pop_front() else { return };
-        let client_key = pending.client;
         let is_error = matches!(reply.first(), Some(b'-' | b'!'));
+        let Some(mut pending) = self.note(key, is_error) else { return };
+        let client_key = pending.client;
         let special = match &mut pending.what {
             What::Special(special) => special,
             What::Queued => {
@@ -327,6 +332,7 @@ impl<W: World> Exchange<W> {
                 }
                 let is_over = *left == 0;
                 if !is_over && let Some(upstream) = self.upstreams.get_mut(key) {
+                    pending.length = 0;
                     upstream.pending.push_front(pending);
                 }
                 self.say(client_key, reply);

@@ -16,6 +16,7 @@ use crate::commands::{Commands, NAMED_ALONE};
 use crate::connection::ClientAddr;
 use crate::instance::Instance;
 use crate::session::Identity;
+use crate::sight::{Ending, Sight};
 use crate::world::World;
 
 /// How long a former primary may take to answer what it was asked before it was held.
@@ -74,6 +75,7 @@ pub(super) struct Branch {
     pub(super) dialing: Vec<UpstreamKey>,
     /// Whether the primary has yet to get the scripts that clients rely on.
     loads_scripts: bool,
+    pub(super) sight: Sight,
 }
 
 /// Nothing new is sent to the primary.
@@ -123,7 +125,10 @@ impl<W: World> Exchange<W> {
                         self.change_branch(key, branch);
                     }
                 }
-                _ => self.cut(key, "its address is closed to it"),
+                _ => {
+                    debug!(from = %client.from, "reset a client: its address is closed to it");
+                    self.drop_client(key, End::Reset, Ending::Closed);
+                }
             }
         }
         let instances: HashSet<_> = routes.iter().map(|route| &route.instance.id).collect();
@@ -148,10 +153,12 @@ impl<W: World> Exchange<W> {
                 prober: None,
                 dialing: Vec::new(),
                 loads_scripts: false,
+                sight: Sight::new(self.number, self.world.time()),
             })
         });
         let branch = &mut self.branches[key];
         branch.instance = route.instance.clone();
+        branch.sight.set_slow_after(route.instance.rules().limits.slow_after_ms);
         // All open addresses of an instance lead to the same node.
         if let Some(target) = &route.target {
             let place = |target: &Target| (target.node.clone(), target.addr);
@@ -345,7 +352,7 @@ impl<W: World> Exchange<W> {
             self.clients.iter().filter(|(_, client)| client.branch == key).map(|(client, _)| client).collect();
         let upstreams: Vec<_> = branch.upstreams.iter().copied().collect();
         for client in clients {
-            self.drop_client(client, End::Reset);
+            self.drop_client(client, End::Reset, Ending::Closed);
         }
         for upstream in upstreams {
             self.remove_upstream(upstream);
@@ -396,7 +403,7 @@ impl<W: World> Exchange<W> {
             };
             let what = What::Special(Box::new(Special::Commands));
             if let Some(upstream) = self.upstreams.get_mut(key) {
-                upstream.push(b"*1\r\n$7\r\nCOMMAND\r\n", Pending { client: ClientKey::default(), command: 0, what });
+                upstream.ask(b"*1\r\n$7\r\nCOMMAND\r\n", what);
                 self.unsent.push(key);
             }
         }
@@ -406,9 +413,9 @@ impl<W: World> Exchange<W> {
         let Some(upstream) = self.upstreams.get(key) else { return };
         let Some(branch) = self.branches.get_mut(upstream.branch) else { return };
         let Some(node) = branch.target.as_ref().map(|target| target.node.clone()) else { return };
-        match Commands::learn(reply) {
+        match branch.instance.learn_commands(node.clone(), reply) {
             Some(commands) => {
-                branch.commands = branch.instance.keep_commands(node.clone(), commands);
+                branch.commands = commands;
                 branch.learned_from = Some(node);
             }
             // Whoever may not ask for them: another connection will.
@@ -420,7 +427,7 @@ impl<W: World> Exchange<W> {
     pub(crate) fn reset_all(&mut self) {
         let clients: Vec<_> = self.clients.keys().collect();
         for client in clients {
-            self.drop_client(client, End::Reset);
+            self.drop_client(client, End::Reset, Ending::Closed);
         }
     }
 

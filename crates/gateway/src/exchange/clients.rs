@@ -12,6 +12,7 @@ use crate::connection::ClientAddr;
 use crate::framing::{Framed, Framer, Rest};
 use crate::instance::Guest;
 use crate::session::{Identity, Session};
+use crate::sight::{Ending, Trouble};
 use crate::world::{Interest, Ready, Wire, World};
 
 /// A client that has so much to read is given no more.
@@ -131,6 +132,7 @@ impl<W: World> Exchange<W> {
             active_at: self.world.now(),
         });
         let client = &self.clients[key];
+        self.branches[client.branch].sight.entered(from.0.ip());
         if let Err(error) = self.world.watch(&client.wire, Self::client_token(key), watched, true) {
             debug!(%from, %error, "the client was gone before it was served");
             self.clients.remove(key);
@@ -143,7 +145,7 @@ impl<W: World> Exchange<W> {
             self.flush(key);
         } else if ready.ended && !(client.watched.reads && ready.reads) {
             // Nothing more can be said to it, or it waits for what it would not hear.
-            return self.drop_client(key, End::Order);
+            return self.drop_client(key, End::Order, Ending::Client);
         }
         if ready.reads && self.clients.get(key).is_some_and(|client| client.watched.reads) {
             self.read(key);
@@ -162,6 +164,7 @@ impl<W: World> Exchange<W> {
             Ok(count) => {
                 client.active_at = self.world.now();
                 client.guest.instance.inbound.pass(count, client.active_at);
+                self.branches[client.branch].sight.carried(count as u64, 0);
                 if client.input.is_empty() {
                     let done = self.take_in(key, &buffer[..count]);
                     if let Some(client) = self.clients.get_mut(key) {
@@ -177,7 +180,7 @@ impl<W: World> Exchange<W> {
             Err(error) if is_passing(&error) => {}
             Err(error) => {
                 debug!(from = %client.from, %error, "a client's connection broke");
-                self.drop_client(key, End::Order);
+                self.drop_client(key, End::Order, Ending::Client);
             }
         }
         self.buffer = buffer;
@@ -265,6 +268,7 @@ impl<W: World> Exchange<W> {
                         client.wait = Wait::Answers;
                         break;
                     }
+                    self.branches[client.branch].sight.troubled(Trouble::Protocol);
                     self.say(key, words.as_bytes());
                     self.leave(key);
                     return bytes.len();
@@ -279,7 +283,7 @@ impl<W: World> Exchange<W> {
     fn begin_upload(&mut self, framer: &Framer, key: ClientKey, bytes: &[u8]) -> bool {
         if bytes.len() > LONGEST_HELD {
             debug!("reset a client: a request that must be understood first is too long");
-            self.drop_client(key, End::Reset);
+            self.drop_client(key, End::Reset, Ending::Broken);
             return true;
         }
         let Some(rest) = framer.rest(bytes.len()) else { return false };
@@ -297,7 +301,7 @@ impl<W: World> Exchange<W> {
     fn pass_on(&mut self, key: ClientKey, bytes: &[u8]) -> usize {
         let Some(client) = self.clients.get_mut(key) else { return bytes.len() };
         let Some(upstream) = client.upstream.and_then(|key| self.upstreams.get_mut(key)) else {
-            self.drop_client(key, End::Reset);
+            self.drop_client(key, End::Reset, Ending::Node);
             return bytes.len();
         };
         if upstream.unsent() > MOST_UPLOAD {
@@ -316,7 +320,7 @@ impl<W: World> Exchange<W> {
                 None => {
                     // The node has what came before, and gets no more.
                     debug!(from = %client.from, "reset a client: a long request is not in the protocol");
-                    self.drop_client(key, End::Reset);
+                    self.drop_client(key, End::Reset, Ending::Broken);
                     return bytes.len();
                 }
             },
@@ -355,7 +359,7 @@ impl<W: World> Exchange<W> {
     pub(super) fn end_if_done(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get(key) else { return };
         if client.has_ended && client.wait == Wait::Block {
-            self.drop_client(key, End::Order);
+            self.drop_client(key, End::Order, Ending::Client);
         } else if client.has_ended && client.in_flight == 0 && matches!(client.wait, Wait::Nothing | Wait::Output) {
             self.leave(key);
         }
@@ -366,13 +370,16 @@ impl<W: World> Exchange<W> {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.is_leaving = true;
         if client.output.is_empty() {
-            self.drop_client(key, End::Order);
+            self.drop_client(key, End::Order, Ending::Client);
         }
     }
 
     /// Has nothing more to do with a client.
-    pub(super) fn drop_client(&mut self, key: ClientKey, end: End) {
+    pub(super) fn drop_client(&mut self, key: ClientKey, end: End, why: Ending) {
         let Some(mut client) = self.clients.remove(key) else { return };
+        if let Some(branch) = self.branches.get_mut(client.branch) {
+            branch.sight.left(client.from.0.ip(), why);
+        }
         if end == End::Order {
             client.wire.end_in_order();
         }
@@ -387,6 +394,9 @@ impl<W: World> Exchange<W> {
     pub(super) fn say(&mut self, key: ClientKey, bytes: &[u8]) {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.guest.instance.outbound.pass(bytes.len(), self.world.now());
+        if let Some(branch) = self.branches.get_mut(client.branch) {
+            branch.sight.carried(0, bytes.len() as u64);
+        }
         let mut written = 0;
         if client.output.is_empty() {
             match client.wire.write(bytes) {
@@ -409,13 +419,13 @@ impl<W: World> Exchange<W> {
             match client.wire.write(&client.output[client.written..]) {
                 Ok(count) => client.written += count,
                 Err(error) if is_passing(&error) => break,
-                Err(_) => return self.drop_client(key, End::Order),
+                Err(_) => return self.drop_client(key, End::Order, Ending::Client),
             }
         }
         if client.written == client.output.len() {
             (client.output, client.written) = (Vec::new(), 0);
             if client.is_leaving {
-                return self.drop_client(key, End::Order);
+                return self.drop_client(key, End::Order, Ending::Client);
             }
         } else if client.written > MOST_OUTPUT {
             client.output.drain(..client.written);
@@ -444,7 +454,7 @@ impl<W: World> Exchange<W> {
         client.watched = interest;
         if let Err(error) = self.world.watch(&client.wire, Self::client_token(key), interest, false) {
             debug!(from = %client.from, %error, "a client can't be watched");
-            self.drop_client(key, End::Reset);
+            self.drop_client(key, End::Reset, Ending::Node);
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::commands::{Command, Kind, Timeout, Topic};
 use crate::framing::{Framer, write_request};
 use crate::login::{self, Means};
 use crate::session::{Identity, Transaction, Voice};
+use crate::sight::Ending;
 use crate::world::World;
 
 /// A request that is all there, or as much of a long one as there is.
@@ -49,7 +50,11 @@ impl<W: World> Exchange<W> {
     /// looked at again when it goes on.
     pub(super) fn request(&mut self, key: ClientKey, request: &Request<'_>) -> bool {
         let Some(client) = self.clients.get(key) else { return true };
-        let command = self.branches[client.branch].commands.find(request.arg(0));
+        let branch = &mut self.branches[client.branch];
+        let command = branch.commands.find(request.arg(0));
+        if command.first_key > 0 && request.len() > usize::from(command.first_key) {
+            branch.sight.asked_for(client.identity.database, request.arg(command.first_key.into()));
+        }
         if client.session.is_none() && command.kind == Kind::Plain {
             // What nearly all requests are.
             let Some(upstream) = self.place(key, false) else { return self.is_gone(key) };
@@ -138,7 +143,8 @@ impl<W: World> Exchange<W> {
     /// Sends a request to a node.
     pub(super) fn send(&mut self, key: ClientKey, to: UpstreamKey, request: &[u8], command: Command, what: What) {
         let Some(upstream) = self.upstreams.get_mut(to) else { return };
-        if upstream.push(request, Pending { client: key, command: command.id, what }) {
+        let (at, length) = (self.world.now(), u32::try_from(request.len()).unwrap_or(u32::MAX));
+        if upstream.push(request, Pending { client: key, command: command.id, at, length, what }) {
             self.unsent.push(to);
         }
         if let Some(client) = self.clients.get_mut(key) {
@@ -548,7 +554,7 @@ impl<W: World> Exchange<W> {
         if let Some(client) = self.clients.get(key) {
             tracing::debug!(from = %client.from, why, "reset a client");
         }
-        self.drop_client(key, End::Reset);
+        self.drop_client(key, End::Reset, Ending::Node);
     }
 }
 

@@ -12,6 +12,7 @@ use super::clients::{End, Wait, is_passing};
 use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
 use crate::replies::Replies;
 use crate::session::Identity;
+use crate::sight::{Ending, Trouble};
 use crate::world::{Interest, Ready, Wire, World};
 
 /// How long a client waits for a node that does not answer, such as one that is restarting.
@@ -21,6 +22,10 @@ const DIAL_PAUSE: Duration = Duration::from_millis(10);
 /// How long an upstream is kept that nobody uses: one that is shared, and a client's own.
 const SHARED_IDLE_FOR: Duration = Duration::from_secs(60);
 const OWN_IDLE_FOR: Duration = Duration::from_secs(1);
+/// That it is not known where in the output the oldest request begins.
+const UNKNOWN: usize = usize::MAX / 2;
+/// How much is kept of what was sent and not answered.
+const MOST_SENT: usize = super::CHUNK;
 /// How long a slow client may keep others' answers waiting behind its own.
 const STALL_FOR: Duration = Duration::from_secs(2);
 
@@ -58,8 +63,11 @@ pub(super) struct Upstream<S> {
     pub(super) is_open: bool,
     /// What is to be answered, in that order.
     pub(super) pending: VecDeque<Pending>,
+    /// What is to be sent, behind what was sent and not answered: that is told of, where it took long.
     output: Vec<u8>,
     written: usize,
+    /// How much of it was answered, or [`UNKNOWN`].
+    answered: usize,
     /// What was read and is no whole line yet.
     pub(super) rest: Vec<u8>,
     pub(super) replies: Replies,
@@ -80,12 +88,17 @@ impl<S> Upstream<S> {
     /// Adds a request; whether it is the first that is to be sent.
     pub(super) fn push(&mut self, request: &[u8], pending: Pending) -> bool {
         self.pending.push_back(pending);
-        self.push_bytes(request)
+        self.add(request)
     }
 
     /// As [`Self::push`], of what has no reply of its own.
     pub(super) fn push_bytes(&mut self, bytes: &[u8]) -> bool {
-        let is_first = self.output.is_empty();
+        self.answered = UNKNOWN;
+        self.add(bytes)
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> bool {
+        let is_first = self.unsent() == 0;
         self.output.extend_from_slice(bytes);
         is_first
     }
@@ -93,7 +106,49 @@ impl<S> Upstream<S> {
     /// Adds a request of the gateway's own, by which the upstream becomes what it is to be.
     fn push_preamble(&mut self, request: &[u8], must: bool) {
         let what = What::Special(Box::new(Special::Preamble { must }));
-        self.push(request, Pending { client: ClientKey::default(), command: 0, what });
+        self.ask(request, what);
+    }
+
+    /// Asks for something that no client has asked for.
+    pub(super) fn ask(&mut self, request: &[u8], what: What) -> bool {
+        let (client, length) = (ClientKey::default(), request.len() as u32);
+        self.push(request, Pending { client, command: 0, at: self.used_at, length, what })
+    }
+
+    /// The oldest request that is not answered, which is now.
+    pub(super) fn pop(&mut self) -> Option<Pending> {
+        let pending = self.pending.pop_front()?;
+        self.answered = self.answered.saturating_add(pending.length as usize);
+        if self.pending.is_empty() && self.unsent() == 0 {
+            (self.written, self.answered) = (0, 0);
+            self.output.clear();
+        }
+        Some(pending)
+    }
+
+    /// The oldest request that is not answered, as far as it is still there.
+    pub(super) fn oldest_request(&self) -> &[u8] {
+        let length = self.pending.front().map_or(0, |pending| pending.length as usize);
+        self.output.get(self.answered..self.answered.saturating_add(length)).unwrap_or_default()
+    }
+
+    /// Keeps no more of what was sent than is of use.
+    fn trim(&mut self) {
+        if self.pending.is_empty() && self.unsent() == 0 {
+            self.output.clear();
+            self.output.shrink_to(super::CHUNK);
+            (self.written, self.answered) = (0, 0);
+        } else if self.written >= MOST_SENT {
+            let of_use = self.answered.min(self.written);
+            // Where a long request is on its way what came before it is not told of.
+            let gone = if self.written - of_use >= MOST_SENT { self.written } else { of_use };
+            self.output.drain(..gone);
+            self.written -= gone;
+            self.answered = self.answered.saturating_sub(gone);
+            if gone > of_use {
+                self.answered = UNKNOWN;
+            }
+        }
     }
 
     /// How many bytes wait to be sent.
@@ -125,7 +180,7 @@ impl<W: World> Exchange<W> {
             return None;
         }
         if branch.target.is_none() {
-            self.drop_client(key, End::Reset);
+            self.drop_client(key, End::Reset, Ending::Node);
             return None;
         }
         let own = own || client.needs_own();
@@ -179,7 +234,7 @@ impl<W: World> Exchange<W> {
             return branch.waiting.push(key);
         }
         if branch.target.is_none() {
-            return self.drop_client(key, End::Reset);
+            return self.drop_client(key, End::Reset, Ending::Node);
         }
         let branch = client.branch;
         let upstream = self.open(branch, identity, Some(key));
@@ -221,6 +276,7 @@ impl<W: World> Exchange<W> {
             pending: VecDeque::new(),
             output: Vec::new(),
             written: 0,
+            answered: 0,
             rest: Vec::new(),
             replies: Replies::default(),
             partial: Vec::new(),
@@ -273,7 +329,7 @@ impl<W: World> Exchange<W> {
         upstream.wire = None;
         upstream.phase = Phase::Dialing;
         upstream.pending.clear();
-        (upstream.output, upstream.written) = (Vec::new(), 0);
+        (upstream.output, upstream.written, upstream.answered) = (Vec::new(), 0, 0);
         upstream.rest.clear();
         upstream.partial.clear();
         upstream.replies = Replies::default();
@@ -313,6 +369,9 @@ impl<W: World> Exchange<W> {
         let Some(upstream) = self.remove_upstream(key) else { return };
         for client in upstream.waiting.into_iter().chain(upstream.owner) {
             if self.clients.get(client).is_some_and(|client| client.upstream == Some(key)) {
+                if let Some(branch) = self.branches.get_mut(upstream.branch) {
+                    branch.sight.troubled(Trouble::Unreachable);
+                }
                 self.cut(client, "there is no node for it");
             }
         }
@@ -370,7 +429,7 @@ impl<W: World> Exchange<W> {
             for (request, left) in session.subscriptions() {
                 let what = Special::Topics { names: VecDeque::new(), left, adds: true };
                 let what = What::Special(Box::new(what));
-                upstream.push(&request, Pending { client: ClientKey::default(), command: 0, what });
+                upstream.ask(&request, what);
             }
             if let Some(transaction) = &session.transaction
                 && let Some(requests) = &transaction.requests
@@ -482,11 +541,7 @@ impl<W: World> Exchange<W> {
                 }
             }
         }
-        if upstream.written == upstream.output.len() {
-            upstream.output.clear();
-            upstream.output.shrink_to(super::CHUNK);
-            upstream.written = 0;
-        }
+        upstream.trim();
         if let Some(owner) = upstream.owner
             && self.clients.get(owner).is_some_and(|client| client.wait == Wait::Room)
         {
@@ -499,7 +554,7 @@ impl<W: World> Exchange<W> {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let Some(wire) = &upstream.wire else { return };
         let is_stalled = upstream.stalled_by.is_some();
-        let interest = Interest { reads: !is_stalled, writes: !upstream.output.is_empty(), end: false };
+        let interest = Interest { reads: !is_stalled, writes: upstream.unsent() > 0, end: false };
         if interest != upstream.watched {
             upstream.watched = interest;
             if let Err(error) = self.world.watch(wire, Self::upstream_token(key), interest, false) {
@@ -588,7 +643,7 @@ impl<W: World> Exchange<W> {
         }
         let (branch, identity) = (client.branch, client.identity.clone());
         if self.branches.get(branch).is_none_or(|branch| branch.target.is_none()) {
-            return self.drop_client(key, End::Reset);
+            return self.drop_client(key, End::Reset, Ending::Node);
         }
         let upstream = self.open(branch, identity, Some(key));
         let Some(client) = self.clients.get_mut(key) else { return };
@@ -637,7 +692,8 @@ impl<W: World> Exchange<W> {
         if upstream.pending.iter().any(|pending| pending.client != by) {
             upstream.stalled_by = None;
             self.watch_upstream(key);
-            self.cut(by, "it reads too slowly for those who wait behind it");
+            debug!("reset a client: it reads too slowly for those who wait behind it");
+            self.drop_client(by, End::Reset, Ending::Broken);
         } else {
             self.set_timer(STALL_FOR, Timer::Unstall(key));
         }
@@ -670,5 +726,7 @@ impl<W: World> Exchange<W> {
         }
         self.learn_commands();
         self.end_idle_clients();
+        let time = self.world.time();
+        self.branches.values_mut().for_each(|branch| branch.sight.tick(time));
     }
 }
