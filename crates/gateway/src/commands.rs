@@ -124,11 +124,20 @@ const NAMED: &[(&str, Kind)] = &[
     ("xreadgroup", Kind::Blocking(Timeout::Block)),
 ];
 
+/// The commands that engines have, so that the first of a client are known too: each with whether it reads (`r`), writes or
+/// does neither (`w`) or may block (`b`), and where its first key stands. As Redis 7.0 and Valkey 9.1 answer COMMAND.
+const COMMON: &str = include_str!("commands.txt");
+
 /// The commands that are known without an engine's table.
-pub(crate) static NAMED_ALONE: LazyLock<Commands> = LazyLock::new(|| {
+pub(crate) static KNOWN: LazyLock<Commands> = LazyLock::new(|| {
     let mut commands = Commands { by_name: HashMap::default(), names: vec!["other".into()] };
     for (name, kind) in NAMED {
         commands.add(name.as_bytes(), *kind, false, 0);
+    }
+    for line in COMMON.lines() {
+        let mut fields = line.split(' ');
+        let (Some(name), Some(how), Some(key)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        commands.note(name.as_bytes().to_vec(), how == "r", how == "b", key.parse().unwrap_or(0));
     }
     commands
 });
@@ -162,19 +171,7 @@ impl Commands {
             if name.len() > LONGEST_NAME {
                 continue;
             }
-            match commands.by_name.get_mut(&name) {
-                Some(command) => {
-                    command.first_key = first_key;
-                    // Of those that do more than read, a replica may answer what waits only where it is asked to.
-                    let can_be_read = matches!(command.kind, Kind::Plain | Kind::Blocking(Timeout::Block));
-                    command.reads = reads && can_be_read;
-                }
-                // One that may wait in a way that is not known here has a connection of its own.
-                None => {
-                    let kind = if blocks { Kind::Opaque } else { Kind::Plain };
-                    commands.add(&name, kind, reads && !blocks, first_key);
-                }
-            }
+            commands.note(name, reads, blocks, first_key);
         }
         Some(commands)
     }
@@ -190,6 +187,23 @@ impl Commands {
     /// The names, by the commands' ids.
     pub(crate) fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Takes over what a table says of a command.
+    fn note(&mut self, name: Vec<u8>, reads: bool, blocks: bool, first_key: u8) {
+        match self.by_name.get_mut(&name) {
+            Some(command) => {
+                command.first_key = first_key;
+                // Of those that do more than read, a replica may answer what waits only where it is asked to.
+                let can_be_read = matches!(command.kind, Kind::Plain | Kind::Blocking(Timeout::Block));
+                command.reads = reads && can_be_read;
+            }
+            // One that may wait in a way that is not known here has a connection of its own.
+            None => {
+                let kind = if blocks { Kind::Opaque } else { Kind::Plain };
+                self.add(&name, kind, reads && !blocks, first_key);
+            }
+        }
     }
 
     fn add(&mut self, name: &[u8], kind: Kind, reads: bool, first_key: u8) {
@@ -291,9 +305,11 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_case_and_the_named_ones_are_in_order() {
-        assert_eq!(NAMED_ALONE.find(b"BLPop").kind, Kind::Blocking(Timeout::Last));
-        assert_eq!(NAMED_ALONE.find(b"get"), UNKNOWN);
-        assert_eq!(NAMED_ALONE.find(&[b'x'; 100]), UNKNOWN);
+        assert_eq!(KNOWN.find(b"BLPop").kind, Kind::Blocking(Timeout::Last));
+        assert!(KNOWN.find(b"get").reads && !KNOWN.find(b"set").reads);
+        assert_eq!(KNOWN.find(b"set").first_key, 1);
+        assert_eq!(KNOWN.find(b"no-such"), UNKNOWN);
+        assert_eq!(KNOWN.find(&[b'x'; 100]), UNKNOWN);
         assert!(NAMED.is_sorted_by_key(|(name, _)| *name));
     }
 
@@ -304,13 +320,13 @@ mod tests {
             *7\r\n$3\r\nset\r\n:-3\r\n*1\r\n+write\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@write\r\n\
             *6\r\n$5\r\nblpop\r\n:-3\r\n*2\r\n+write\r\n+blocking\r\n:1\r\n:-2\r\n:1\r\n\
             *6\r\n$7\r\nmod.pop\r\n:-3\r\n*2\r\n+write\r\n+blocking\r\n:1\r\n:-2\r\n:1\r\n";
-        let commands = NAMED_ALONE.learn(answer).unwrap();
+        let commands = KNOWN.learn(answer).unwrap();
         let get = commands.find(b"GET");
         assert!(get.reads && get.kind == Kind::Plain && get.first_key == 1);
         assert_eq!(commands.names()[usize::from(get.id)], "get");
         assert!(!commands.find(b"set").reads);
         assert_eq!(commands.find(b"blpop").kind, Kind::Blocking(Timeout::Last));
         assert_eq!(commands.find(b"mod.pop").kind, Kind::Opaque);
-        assert!(NAMED_ALONE.learn(b"-NOPERM\r\n").is_none() && NAMED_ALONE.learn(b"*1\r\n*6\r\n$3").is_none());
+        assert!(KNOWN.learn(b"-NOPERM\r\n").is_none() && KNOWN.learn(b"*1\r\n*6\r\n$3").is_none());
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use model::{Connected, Fingerprint, InstanceId, Limits, Logins, Millis, NodeId};
 
-use crate::commands::{Commands, NAMED_ALONE};
+use crate::commands::{Commands, KNOWN};
 use crate::event_loop::wall_time;
 use crate::scripts::Scripts;
 use crate::sight::{Refusal, Sight};
@@ -113,7 +113,7 @@ impl Instance {
     pub(crate) fn learn_commands(&self, node: NodeId, answer: &[u8]) -> Option<Arc<Commands>> {
         let mut known = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         // What has a number keeps it: it is counted by that.
-        let former = known.as_ref().map_or(&*NAMED_ALONE, |(_, commands)| commands);
+        let former = known.as_ref().map_or(&*KNOWN, |(_, commands)| commands);
         let commands = Arc::new(former.learn(answer)?);
         *known = Some((node, commands.clone()));
         Some(commands)
@@ -126,7 +126,7 @@ impl Instance {
 
     /// What was seen before anybody was let in.
     pub(crate) fn tell(&self, now: Millis) -> model::Sight {
-        self.outside().tell(now, NAMED_ALONE.names())
+        self.outside().tell(now, KNOWN.names())
     }
 
     fn outside(&self) -> MutexGuard<'_, Sight> {

@@ -12,7 +12,7 @@ use super::answers::{Pending, Special, What};
 use super::clients::{End, Wait};
 use super::upstreams::Phase;
 use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
-use crate::commands::{Commands, NAMED_ALONE};
+use crate::commands::{Commands, KNOWN};
 use crate::connection::ClientAddr;
 use crate::instance::Instance;
 use crate::session::Identity;
@@ -146,7 +146,7 @@ impl<W: World> Exchange<W> {
                 target: None,
                 upstreams: HashSet::new(),
                 pool: HashMap::new(),
-                commands: Arc::new(NAMED_ALONE.clone()),
+                commands: Arc::new(KNOWN.clone()),
                 learned_from: None,
                 hold: None,
                 waiting: Vec::new(),
