@@ -79,6 +79,9 @@ pub(crate) struct Commands {
     names: Vec<String>,
 }
 
+/// What goes on from a cursor goes on where it began: another node's tables are in another order.
+const OF_ONE_NODE: [&str; 4] = ["hscan", "scan", "sscan", "zscan"];
+
 /// What nobody knows; the engine says so.
 const UNKNOWN: Command = Command { id: 0, kind: Kind::Plain, reads: false, first_key: 0 };
 
@@ -194,14 +197,15 @@ impl Commands {
         match self.by_name.get_mut(&name) {
             Some(command) => {
                 command.first_key = first_key;
-                // Of those that do more than read, a replica may answer what waits only where it is asked to.
-                let can_be_read = matches!(command.kind, Kind::Plain | Kind::Blocking(Timeout::Block));
+                let can_be_read =
+                    command.kind == Kind::Plain && !OF_ONE_NODE.iter().any(|other| other.as_bytes() == name);
                 command.reads = reads && can_be_read;
             }
             // One that may wait in a way that is not known here has a connection of its own.
             None => {
                 let kind = if blocks { Kind::Opaque } else { Kind::Plain };
-                self.add(&name, kind, reads && !blocks, first_key);
+                let is_of_one_node = OF_ONE_NODE.iter().any(|other| other.as_bytes() == name);
+                self.add(&name, kind, reads && !blocks && !is_of_one_node, first_key);
             }
         }
     }

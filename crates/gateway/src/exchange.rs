@@ -8,6 +8,7 @@
 //!
 //! - `clients` is what comes from clients and goes to them, `requests` what each request means,
 //! - `upstreams` how connections to nodes are made and lost, `answers` what comes from them,
+//! - `readers` how replicas answer reads,
 //! - `branches` what the table says, and how clients are held and moved; `seen` is what is noted of all that.
 //!
 //! Nothing here waits or sleeps, and all that it does to the world goes through [`World`].
@@ -15,6 +16,7 @@
 mod answers;
 mod branches;
 mod clients;
+mod readers;
 mod requests;
 mod seen;
 mod upstreams;

@@ -225,6 +225,7 @@ impl Gateway {
                 instance: instance.clone(),
                 target: route.target.clone(),
                 sources: shared(&route.sources),
+                readers: Arc::new(route.readers.clone()),
             });
         }
         let sources: Vec<_> = of_loops.iter().map(|route| route.sources.clone()).collect();

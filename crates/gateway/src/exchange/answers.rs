@@ -47,6 +47,8 @@ pub(super) enum Special {
     },
     /// Which commands there are.
     Commands,
+    /// How far a node is in the stream of writes.
+    HowFar,
     /// Whether the client is another.
     Turn(Turn),
     Name(Vec<u8>),
@@ -319,6 +321,10 @@ impl<W: World> Exchange<W> {
                 return self.settle_upstream(key);
             }
             Special::Commands => return self.take_commands(key, reply),
+            Special::HowFar => {
+                self.take_how_far(key, reply);
+                return self.settle_upstream(key);
+            }
             Special::Topics { names, left, adds } if !is_error => {
                 *left -= 1;
                 if let Some(topic) = names.pop_front()

@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{NodeId, SourceRule, Target, Vip};
+use model::{NodeId, Reader, SourceRule, Target, Vip};
 use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::answers::{Pending, Special, What};
 use super::clients::{End, Wait};
+use super::readers::Replicas;
 use super::upstreams::Phase;
 use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
 use crate::commands::{Commands, KNOWN};
@@ -33,6 +34,7 @@ pub(crate) struct LoopRoute {
     pub(crate) instance: Arc<Instance>,
     pub(crate) target: Option<Target>,
     pub(crate) sources: Option<Arc<Vec<SourceRule>>>,
+    pub(crate) readers: Arc<Vec<Reader>>,
 }
 
 /// An address.
@@ -76,6 +78,7 @@ pub(super) struct Branch {
     /// Whether the primary has yet to get the scripts that clients rely on.
     loads_scripts: bool,
     pub(super) sight: Sight,
+    pub(super) replicas: Replicas,
 }
 
 /// Nothing new is sent to the primary.
@@ -154,6 +157,7 @@ impl<W: World> Exchange<W> {
                 dialing: Vec::new(),
                 loads_scripts: false,
                 sight: Sight::new(self.number, self.world.time()),
+                replicas: Replicas::default(),
             })
         });
         let branch = &mut self.branches[key];
@@ -168,6 +172,7 @@ impl<W: World> Exchange<W> {
                 self.change_target(key);
             }
         }
+        self.set_readers(key, &route.readers);
         key
     }
 
@@ -211,6 +216,9 @@ impl<W: World> Exchange<W> {
 
     fn abandon(&mut self, key: UpstreamKey) {
         let Some(upstream) = self.remove_upstream(key) else { return };
+        if upstream.reader.is_some() {
+            return self.reclaim(upstream);
+        }
         for pending in &upstream.pending {
             self.cut(pending.client, "the primary is another one, and what the former one has done can't be known");
         }

@@ -57,7 +57,12 @@ impl<W: World> Exchange<W> {
         }
         if client.session.is_none() && command.kind == Kind::Plain {
             // What nearly all requests are.
-            let Some(upstream) = self.place(key, false) else { return self.is_gone(key) };
+            let upstream = if command.reads && branch.replicas.has_any() {
+                self.place_of_read(key)
+            } else {
+                self.place(key, false)
+            };
+            let Some(upstream) = upstream else { return self.is_gone(key) };
             self.send(key, upstream, request.list(), command, What::Plain);
             return true;
         }
@@ -65,6 +70,11 @@ impl<W: World> Exchange<W> {
             return self.request_in_transaction(key, request, command);
         }
         match command.kind {
+            Kind::Plain if command.reads && branch.replicas.has_any() && !client.owns && !client.needs_own() => {
+                let Some(upstream) = self.place_of_read(key) else { return self.is_gone(key) };
+                self.send(key, upstream, request.list(), command, What::Plain);
+                true
+            }
             Kind::Plain => self.pass(key, request, command, false),
             Kind::Eval => {
                 if request.len() > 2 {

@@ -56,6 +56,8 @@ pub(super) struct Upstream<S> {
     /// It is not what its owner is: over it the owner asks to become another.
     pub(super) is_trial: bool,
     pub(super) is_spliced: bool,
+    /// The replica that it leads to; `None`: it leads to the primary.
+    pub(super) reader: Option<NodeAddr>,
     /// Its owner had another, which a node has ended.
     follows_a_loss: bool,
     pub(super) phase: Phase,
@@ -79,7 +81,7 @@ pub(super) struct Upstream<S> {
     pub(super) waiting: Vec<ClientKey>,
     pub(super) stalled_by: Option<ClientKey>,
     tries: u32,
-    dials_until: Instant,
+    pub(super) dials_until: Instant,
     watched: Interest,
     used_at: Instant,
 }
@@ -151,6 +153,17 @@ impl<S> Upstream<S> {
         }
     }
 
+    /// All requests that are not answered, each with who asked; `None` where they are not there any more.
+    pub(super) fn requests(&self) -> Option<Vec<(ClientKey, &[u8])>> {
+        let mut at = self.answered;
+        let requests = self.pending.iter().map(|pending| {
+            let from = at;
+            at = at.saturating_add(pending.length as usize);
+            Some((pending.client, self.output.get(from..at)?))
+        });
+        requests.collect()
+    }
+
     /// How many bytes wait to be sent.
     pub(super) fn unsent(&self) -> usize {
         self.output.len() - self.written
@@ -164,7 +177,7 @@ impl<W: World> Exchange<W> {
         let client = self.clients.get(key)?;
         if let Some(upstream) = client.upstream
             && (client.owns || !own)
-            && self.upstreams.get(upstream).is_some_and(|upstream| upstream.is_open)
+            && self.upstreams.get(upstream).is_some_and(|upstream| upstream.is_open && upstream.reader.is_none())
         {
             return Some(upstream);
         }
@@ -188,6 +201,7 @@ impl<W: World> Exchange<W> {
             && (client.owns || !own)
             && let Some(upstream) = self.upstreams.get_mut(current)
             && upstream.phase != Phase::Parting
+            && upstream.reader.is_none()
         {
             if upstream.is_open {
                 return Some(current);
@@ -259,17 +273,34 @@ impl<W: World> Exchange<W> {
 
     /// Begins a connection to the primary of a branch, which has one.
     fn open(&mut self, branch: BranchKey, wanted: Identity, owner: Option<ClientKey>) -> UpstreamKey {
-        let now = self.world.now();
         let addr = self.branches[branch].target.as_ref().map(|target| target.addr);
+        let key = self.add_upstream(branch, addr, wanted.clone(), owner);
+        if owner.is_none() {
+            self.branches[branch].pool.insert(wanted, key);
+        }
+        self.dial(key);
+        key
+    }
+
+    /// Makes room for a connection that is to be dialed.
+    pub(super) fn add_upstream(
+        &mut self,
+        branch: BranchKey,
+        addr: Option<NodeAddr>,
+        wanted: Identity,
+        owner: Option<ClientKey>,
+    ) -> UpstreamKey {
+        let now = self.world.now();
         let key = self.upstreams.insert(Upstream {
             wire: None,
             branch,
             addr: addr.unwrap_or(NodeAddr(([0, 0, 0, 0], 0).into())),
-            wanted: wanted.clone(),
+            wanted,
             has: Identity::default(),
             owner,
             is_trial: false,
             is_spliced: false,
+            reader: None,
             follows_a_loss: false,
             phase: Phase::Dialing,
             is_open: false,
@@ -289,11 +320,7 @@ impl<W: World> Exchange<W> {
             used_at: now,
         });
         self.branches[branch].upstreams.insert(key);
-        if owner.is_none() {
-            self.branches[branch].pool.insert(wanted, key);
-        }
         self.set_timer(DIAL_FOR, Timer::GiveUp(key));
-        self.dial(key);
         key
     }
 
@@ -304,7 +331,7 @@ impl<W: World> Exchange<W> {
             return;
         };
         let branch = &mut self.branches[upstream.branch];
-        if branch.prober.is_some_and(|prober| prober != key) {
+        if upstream.reader.is_none() && branch.prober.is_some_and(|prober| prober != key) {
             return branch.dialing.push(key);
         }
         upstream.tries += 1;
@@ -326,6 +353,9 @@ impl<W: World> Exchange<W> {
     fn dial_later(&mut self, key: UpstreamKey, error: &std::io::Error) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         debug!(node = %upstream.addr, %error, "the node does not answer");
+        if upstream.reader.is_some() {
+            return self.lose_reader(key);
+        }
         upstream.wire = None;
         upstream.phase = Phase::Dialing;
         upstream.pending.clear();
@@ -361,6 +391,9 @@ impl<W: World> Exchange<W> {
             return;
         }
         debug!(node = %upstream.addr, "gave the node up");
+        if upstream.reader.is_some() {
+            return self.lose_reader(key);
+        }
         self.fail(key);
     }
 
@@ -386,6 +419,7 @@ impl<W: World> Exchange<W> {
             if branch.pool.get(&upstream.wanted) == Some(&key) {
                 branch.pool.remove(&upstream.wanted);
             }
+            branch.replicas.forget(key, upstream.reader, &upstream.wanted);
         }
         Some(upstream)
     }
@@ -414,9 +448,14 @@ impl<W: World> Exchange<W> {
         upstream.phase = Phase::Settling;
         upstream.has = Identity::default();
         let branch = upstream.branch;
-        let scripts = self.branches.get_mut(branch).map(Branch::scripts_to_load).unwrap_or_default();
+        let of_primary = self.branches.get_mut(branch).filter(|_| upstream.reader.is_none());
+        let scripts = of_primary.map(Branch::scripts_to_load).unwrap_or_default();
         for request in upstream.has.towards(&upstream.wanted) {
             upstream.push_preamble(&request, true);
+        }
+        if upstream.reader.is_some() {
+            // Before it is asked anything: how far behind it is.
+            upstream.ask(super::readers::ASKS_HOW_FAR, What::Special(Box::new(Special::HowFar)));
         }
         for request in scripts {
             upstream.push_preamble(&request, false);
@@ -475,7 +514,9 @@ impl<W: World> Exchange<W> {
                 self.say(owner, b">2\r\n$10\r\ninvalidate\r\n_\r\n");
             }
         }
-        self.loaded_scripts(branch_key);
+        if self.upstreams.get(key).is_some_and(|upstream| upstream.reader.is_none()) {
+            self.loaded_scripts(branch_key);
+        }
     }
 
     /// Has an upstream that has changed become what it is to be beyond that, and shares it.
@@ -599,6 +640,9 @@ impl<W: World> Exchange<W> {
     /// done, and is reset; all others go on with another connection.
     pub(super) fn lose(&mut self, key: UpstreamKey) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        if upstream.reader.is_some() {
+            return self.lose_reader(key);
+        }
         if upstream.phase == Phase::Settling {
             return self.dial_later(key, &std::io::ErrorKind::ConnectionReset.into());
         }
@@ -668,6 +712,7 @@ impl<W: World> Exchange<W> {
             if branch.pool.get(&wanted) == Some(&key) {
                 branch.pool.remove(&wanted);
             }
+            branch.replicas.forget(key, upstream.reader, &wanted);
             upstream.phase = Phase::Parting;
             upstream.is_open = false;
             self.set_timer(STALL_FOR, Timer::Unstall(key));
@@ -725,6 +770,7 @@ impl<W: World> Exchange<W> {
             }
         }
         self.learn_commands();
+        self.ask_how_far();
         self.end_idle_clients();
         let time = self.world.time();
         self.branches.values_mut().for_each(|branch| branch.sight.tick(time));

@@ -301,6 +301,19 @@ impl Redis {
         Redis { child, addr, _home: home }
     }
 
+    /// Has it hang, until it is to go on.
+    pub(crate) fn stop(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Ends it by kill -9, and does not wait for its end.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
