@@ -61,6 +61,8 @@ enum Timer {
     Part(UpstreamKey),
     /// The client may go on, having kept to its rate or waited for a node to lead.
     Resume(ClientKey),
+    /// The client gets something again, after its instance was ahead of its rate.
+    Unmute(ClientKey),
     /// The upstream is read again, whether or not its slow client has read.
     Unstall(UpstreamKey),
 }
@@ -159,6 +161,7 @@ impl<W: World> Exchange<W> {
                 Timer::HoldEnds(branch, number) => self.end_hold(branch, number),
                 Timer::Part(key) => self.part(key),
                 Timer::Resume(key) => self.todo.push_back(key),
+                Timer::Unmute(key) => self.unmute(key),
                 Timer::Unstall(key) => self.unstall(key),
             }
         }

@@ -215,6 +215,10 @@ impl Meter {
         self.is_limited.store(rate.is_some(), Ordering::Relaxed);
     }
 
+    pub(crate) fn is_limited(&self) -> bool {
+        self.is_limited.load(Ordering::Relaxed)
+    }
+
     /// Counts bytes that have passed.
     pub(crate) fn pass(&self, bytes: usize, now: Instant) {
         if !self.is_limited.load(Ordering::Relaxed) {

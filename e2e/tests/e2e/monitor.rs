@@ -107,7 +107,8 @@ fn what_is_asked_of_an_instance_is_told() {
     assert!(sources[0]["Conn"].as_i64().is_some_and(|open| open >= 1), "{sources}");
 
     let answer = slow_log(&mut client, "DescribeProxySlowLog", &instance, json!({}));
-    assert_eq!(lines(&answer, "InstanceProxySlowLogDetail").last(), Some(&format!("EVAL {BUSY} 0")), "{answer}");
+    // On a busy host others may have been slow too.
+    assert!(lines(&answer, "InstanceProxySlowLogDetail").contains(&format!("EVAL {BUSY} 0")), "{answer}");
 }
 
 #[test]

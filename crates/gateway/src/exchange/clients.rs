@@ -21,6 +21,8 @@ const MOST_OUTPUT: usize = 1 << 20;
 const LONG_REQUEST: usize = 64 * 1024;
 /// A request that must be understood before it is passed on is not longer.
 const LONGEST_HELD: usize = 16 << 20;
+/// How much a client gets at once whose instance has a rate.
+const LIMITED_CHUNK: usize = 16 * 1024;
 /// How much of a long request may wait to be sent.
 const MOST_UPLOAD: usize = 256 * 1024;
 
@@ -72,6 +74,8 @@ pub(super) struct Client<S> {
     pub(super) is_spliced: bool,
     output: Vec<u8>,
     written: usize,
+    /// Whether it gets nothing for a time, since its instance is ahead of its rate.
+    pub(super) is_muted: bool,
     /// It has ended its side.
     pub(super) has_ended: bool,
     /// It is to be ended when it has got everything.
@@ -126,6 +130,7 @@ impl<W: World> Exchange<W> {
             is_spliced: false,
             output: Vec::new(),
             written: 0,
+            is_muted: false,
             has_ended: false,
             is_leaving: false,
             watched,
@@ -393,11 +398,14 @@ impl<W: World> Exchange<W> {
     /// Writes to a client, or keeps for it what it is too slow for.
     pub(super) fn say(&mut self, key: ClientKey, bytes: &[u8]) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        client.guest.instance.outbound.pass(bytes.len(), self.world.now());
         if let Some(branch) = self.branches.get_mut(client.branch) {
             branch.sight.carried(0, bytes.len() as u64);
         }
         let mut written = 0;
+        if client.guest.instance.outbound.is_limited() {
+            client.output.extend_from_slice(bytes);
+            return self.flush(key);
+        }
         if client.output.is_empty() {
             match client.wire.write(bytes) {
                 Ok(count) => written = count,
@@ -413,15 +421,40 @@ impl<W: World> Exchange<W> {
         self.watch_client(key);
     }
 
+    /// A client that was muted may get something again.
+    pub(super) fn unmute(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.is_muted = false;
+            self.flush(key);
+        }
+    }
+
     fn flush(&mut self, key: ClientKey) {
+        let now = self.world.now();
         let Some(client) = self.clients.get_mut(key) else { return };
-        while client.written < client.output.len() {
-            match client.wire.write(&client.output[client.written..]) {
-                Ok(count) => client.written += count,
+        let outbound = &client.guest.instance.outbound;
+        let at_once = if outbound.is_limited() { LIMITED_CHUNK } else { usize::MAX };
+        let mut mutes_until = None;
+        while client.written < client.output.len() && !client.is_muted {
+            mutes_until = outbound.pauses_until(now);
+            if mutes_until.is_some() {
+                client.is_muted = true;
+                break;
+            }
+            let end = client.output.len().min(client.written.saturating_add(at_once));
+            match client.wire.write(&client.output[client.written..end]) {
+                Ok(count) => {
+                    client.written += count;
+                    outbound.pass(count, now);
+                }
                 Err(error) if is_passing(&error) => break,
                 Err(_) => return self.drop_client(key, End::Order, Ending::Client),
             }
         }
+        if let Some(until) = mutes_until {
+            self.set_timer(until.saturating_duration_since(now), Timer::Unmute(key));
+        }
+        let Some(client) = self.clients.get_mut(key) else { return };
         if client.written == client.output.len() {
             (client.output, client.written) = (Vec::new(), 0);
             if client.is_leaving {
@@ -445,7 +478,7 @@ impl<W: World> Exchange<W> {
         let Some(client) = self.clients.get_mut(key) else { return };
         let interest = Interest {
             reads: client.wait == Wait::Nothing && !client.has_ended && !client.is_leaving,
-            writes: !client.output.is_empty(),
+            writes: !client.output.is_empty() && !client.is_muted,
             end: client.wait == Wait::Block,
         };
         if interest == client.watched {

@@ -734,7 +734,9 @@ impl<W: World> Exchange<W> {
     pub(super) fn unstall(&mut self, key: UpstreamKey) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let Some(by) = upstream.stalled_by else { return };
-        if upstream.pending.iter().any(|pending| pending.client != by) {
+        // A rate is for all of an instance's clients together.
+        let is_muted = self.clients.get(by).is_some_and(|client| client.is_muted);
+        if !is_muted && upstream.pending.iter().any(|pending| pending.client != by) {
             upstream.stalled_by = None;
             self.watch_upstream(key);
             debug!("reset a client: it reads too slowly for those who wait behind it");
