@@ -129,6 +129,7 @@ pub(crate) fn instance(number: u64) -> Instance {
         deadline_at: None,
         closed_at: Some(now),
         offline_at: Some(far),
+        replica_reads: false,
     }
 }
 
