@@ -755,8 +755,12 @@ impl<W: World> Exchange<W> {
             if !upstream.pending.is_empty() || upstream.unsent() > 0 || upstream.phase == Phase::Dialing {
                 continue;
             }
+            // Well before the engine does it by itself, perhaps at the moment of a request.
+            let ended_after = self.branches.get(upstream.branch).and_then(|branch| branch.instance.rules().limits.idle);
+            let shared_for =
+                ended_after.map_or(SHARED_IDLE_FOR, |secs| SHARED_IDLE_FOR.min(Duration::from_secs(secs) / 2));
             match upstream.owner.map(|owner| self.clients.get(owner)) {
-                None if is_idle(SHARED_IDLE_FOR) || upstream.phase == Phase::Parting => idle.push(key),
+                None if is_idle(shared_for) || upstream.phase == Phase::Parting => idle.push(key),
                 Some(None) => idle.push(key),
                 Some(Some(owner)) if is_idle(OWN_IDLE_FOR) && !owner.needs_own() && owner.wait == Wait::Nothing => {
                     idle.push(key);
