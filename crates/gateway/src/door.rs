@@ -193,7 +193,7 @@ impl Guard {
             return;
         };
         match client.into_std().and_then(|client| prepare(&client).map(|()| client)) {
-            Ok(socket) => self.loops.next().send(Order::Admit { socket, vip: self.vip, from, guest }),
+            Ok(socket) => self.loops.of(&self.instance).send(Order::Admit { socket, vip: self.vip, from, guest }),
             Err(error) => debug!(%from, %error, "the client was gone before it was served"),
         }
     }

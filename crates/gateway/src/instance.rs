@@ -16,6 +16,8 @@ const BURST: Duration = Duration::from_millis(100);
 /// What the connections of an instance share, over all its addresses.
 pub(crate) struct Instance {
     pub(crate) id: InstanceId,
+    /// Tells it from others, by counting.
+    pub(crate) number: usize,
     rules: RwLock<Arc<Rules>>,
     asks_for_password: AtomicBool,
     present: Mutex<Present>,
@@ -46,9 +48,10 @@ struct Present {
 }
 
 impl Instance {
-    pub(crate) fn new(id: InstanceId) -> Instance {
+    pub(crate) fn new(id: InstanceId, number: usize) -> Instance {
         Instance {
             id,
+            number,
             rules: RwLock::default(),
             asks_for_password: AtomicBool::new(false),
             present: Mutex::default(),
@@ -249,7 +252,7 @@ mod tests {
     use super::*;
 
     fn instance(connections: Option<u32>) -> Arc<Instance> {
-        let instance = Arc::new(Instance::new(InstanceId::from_random(1)));
+        let instance = Arc::new(Instance::new(InstanceId::from_random(1), 0));
         instance.set(Limits { connections, ..Limits::default() }, &Logins::default());
         instance
     }

@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::{Connected, GatewayReport, InstanceId, Route, RoutingTable, Sight, SourceRule, Vip};
@@ -21,25 +20,25 @@ const DOORS_A_TURN: usize = 64;
 
 /// The event loops that clients are served by.
 #[derive(Clone)]
-pub(crate) struct Loops(Arc<(Vec<EventLoop>, AtomicUsize)>);
+pub(crate) struct Loops(Arc<Vec<EventLoop>>);
 
 impl Loops {
     /// One a core.
     pub(crate) fn start() -> io::Result<Loops> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let loops: io::Result<_> = (0..cores).map(EventLoop::start).collect();
-        Ok(Loops(Arc::new((loops?, AtomicUsize::new(0)))))
+        Ok(Loops(Arc::new(loops?)))
     }
 
-    /// The one that is to have the next client.
-    pub(crate) fn next(&self) -> &EventLoop {
-        let (loops, next) = &*self.0;
-        &loops[next.fetch_add(1, Ordering::Relaxed) % loops.len()]
+    /// The one that has the clients of an instance. All are with one: the more of them ask at once, the less each costs, and
+    /// an engine has one thread too.
+    pub(crate) fn of(&self, instance: &Instance) -> &EventLoop {
+        &self.0[instance.number % self.0.len()]
     }
 
     async fn set_routes(&self, routes: Vec<LoopRoute>) {
         let routes = Arc::new(routes);
-        let set = self.0.0.iter().map(|event_loop| {
+        let set = self.0.iter().map(|event_loop| {
             let (done, is_done) = oneshot::channel();
             event_loop.send(Order::SetRoutes(routes.clone(), done));
             is_done
@@ -51,7 +50,7 @@ impl Loops {
     }
 
     async fn hold(&self, instance: &Arc<Instance>, at_most: Duration) {
-        let held = self.0.0.iter().map(|event_loop| {
+        let held = self.0.iter().map(|event_loop| {
             let (quiet, is_quiet) = oneshot::channel::<Held>();
             event_loop.send(Order::Hold { instance: instance.clone(), at_most, quiet });
             is_quiet
@@ -62,7 +61,7 @@ impl Loops {
     }
 
     async fn tell(&self, of: &Of) -> BTreeMap<InstanceId, Sight> {
-        let told = self.0.0.iter().map(|event_loop| {
+        let told = self.0.iter().map(|event_loop| {
             let (tell, told) = oneshot::channel();
             event_loop.send(Order::Tell(of.clone(), tell));
             told
@@ -77,7 +76,7 @@ impl Loops {
     }
 
     fn unhold(&self, instance: &Arc<Instance>) {
-        for event_loop in &self.0.0 {
+        for event_loop in self.0.iter() {
             event_loop.send(Order::Unhold(instance.clone()));
         }
     }
@@ -92,13 +91,22 @@ pub(crate) struct Gateway {
     doors: BTreeMap<Vip, Door>,
     instances: BTreeMap<InstanceId, Arc<Instance>>,
     loops: Loops,
+    /// How many instances there were.
+    numbers: usize,
 }
 
 impl Gateway {
     /// Brings the table that was last in force back into force.
     pub(crate) async fn restore(folder: Arc<Folder>, loops: Loops) -> Gateway {
-        let mut gateway =
-            Gateway { folder, table: None, is_saved: true, doors: BTreeMap::new(), instances: BTreeMap::new(), loops };
+        let mut gateway = Gateway {
+            folder,
+            table: None,
+            is_saved: true,
+            doors: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            loops,
+            numbers: 0,
+        };
         match gateway.folder.load() {
             Ok(None) => info!("the gateway starts without a table"),
             Ok(Some(table)) => gateway.enforce(table).await,
@@ -215,7 +223,10 @@ impl Gateway {
         let mut of_loops = Vec::with_capacity(routes.len());
         for (vip, route) in &routes {
             let id = &route.instance;
-            let instance = self.instances.entry(id.clone()).or_insert_with(|| Arc::new(Instance::new(id.clone())));
+            let instance = self.instances.entry(id.clone()).or_insert_with(|| {
+                self.numbers += 1;
+                Arc::new(Instance::new(id.clone(), self.numbers))
+            });
             instance.set(route.limits, &route.logins);
             let loops = &self.loops;
             let door = self.doors.entry(*vip).or_insert_with(|| Door::new(*vip, instance.clone(), loops.clone()));
