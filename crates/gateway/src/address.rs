@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use model::Vip;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, bind, listen, shutdown, socket_with, sockopt};
@@ -29,6 +29,19 @@ impl Address {
         sockopt::set_socket_reuseaddr(&socket, true)?;
         bind(&socket, &vip.0)?;
         Ok(Address { socket, closed: false })
+    }
+
+    /// One that another process had, as it was there.
+    pub(crate) fn inherit(socket: OwnedFd, closed: bool) -> Address {
+        Address { socket, closed }
+    }
+
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Listens; the listener shares the socket, and [`close`](Self::close) silences it.

@@ -121,16 +121,31 @@ impl Client {
 
     async fn ask(&self, request: &Request) -> Result<Answer, ClientError> {
         let asking = async {
-            let connected = connect(&self.dir).await;
-            let mut stream = connected.map_err(|source| ClientError::NotRunning { dir: self.dir.clone(), source })?;
-            write_line(&mut stream, request).await.map_err(ClientError::Broken)?;
-            match read_line(&mut stream).await.map_err(ClientError::Broken)? {
-                Answer::Refused(reason) => Err(ClientError::Refused(reason)),
-                answer => Ok(answer),
+            match self.ask_once(request).await {
+                // As when a successor has taken its place meanwhile. To ask twice is to ask once.
+                Err(ClientError::Broken(error)) if is_end(&error) => match self.ask_once(request).await {
+                    Err(ClientError::NotRunning { .. }) => Err(ClientError::Broken(error)),
+                    outcome => outcome,
+                },
+                outcome => outcome,
             }
         };
         timeout(ANSWER_WITHIN, asking).await.map_err(|_| ClientError::TimedOut)?
     }
+
+    async fn ask_once(&self, request: &Request) -> Result<Answer, ClientError> {
+        let connected = connect(&self.dir).await;
+        let mut stream = connected.map_err(|source| ClientError::NotRunning { dir: self.dir.clone(), source })?;
+        write_line(&mut stream, request).await.map_err(ClientError::Broken)?;
+        match read_line(&mut stream).await.map_err(ClientError::Broken)? {
+            Answer::Refused(reason) => Err(ClientError::Refused(reason)),
+            answer => Ok(answer),
+        }
+    }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 fn off_the_point() -> ClientError {

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
 
+use serde::{Deserialize, Serialize};
+
 /// No command's name is longer.
 const LONGEST_NAME: usize = 32;
 
@@ -53,7 +55,7 @@ pub(crate) enum Timeout {
 }
 
 /// What is subscribed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Topic {
     Channel,
     Pattern,
@@ -192,6 +194,25 @@ impl Commands {
         &self.names
     }
 
+    /// What is known, by name, to be known by a successor.
+    pub(crate) fn learned(&self) -> Vec<Learned> {
+        let of = |name: &String| {
+            let command = self.by_name.get(name.as_bytes())?;
+            let (is_opaque, reads, first_key) = (command.kind == Kind::Opaque, command.reads, command.first_key);
+            Some(Learned { name: name.clone(), is_opaque, reads, first_key })
+        };
+        self.names.iter().filter_map(of).collect()
+    }
+
+    /// These, and what was learned by a predecessor.
+    pub(crate) fn learn_again(&self, learned: Vec<Learned>) -> Commands {
+        let mut commands = self.clone();
+        for Learned { name, is_opaque, reads, first_key } in learned {
+            commands.note(name.into_bytes(), reads, is_opaque, first_key);
+        }
+        commands
+    }
+
     /// Takes over what a table says of a command.
     fn note(&mut self, name: Vec<u8>, reads: bool, blocks: bool, first_key: u8) {
         match self.by_name.get_mut(&name) {
@@ -215,6 +236,16 @@ impl Commands {
         self.names.push(String::from_utf8_lossy(name).into_owned());
         self.by_name.insert(name.to_vec(), Command { id, kind, reads, first_key });
     }
+}
+
+/// What an engine says of a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Learned {
+    name: String,
+    is_opaque: bool,
+    reads: bool,
+    first_key: u8,
 }
 
 /// Reads a reply value by value.
@@ -331,6 +362,9 @@ mod tests {
         assert!(!commands.find(b"set").reads);
         assert_eq!(commands.find(b"blpop").kind, Kind::Blocking(Timeout::Last));
         assert_eq!(commands.find(b"mod.pop").kind, Kind::Opaque);
+        let again = KNOWN.learn_again(commands.learned());
+        assert_eq!((again.names(), again.learned()), (commands.names(), commands.learned()));
+        assert_eq!(again.find(b"mod.pop"), commands.find(b"mod.pop"));
         assert!(KNOWN.learn(b"-NOPERM\r\n").is_none() && KNOWN.learn(b"*1\r\n*6\r\n$3").is_none());
     }
 }

@@ -38,6 +38,10 @@ pub(crate) enum Request {
     Release {
         instance: InstanceId,
     },
+    /// To hand everything over to the process that asks, of this release.
+    Succeed {
+        release: String,
+    },
     /// What was seen of one instance.
     Sight {
         instance: InstanceId,
@@ -63,7 +67,7 @@ pub(crate) enum Answer {
     Refused(String),
 }
 
-/// Answers the one request of a control connection.
+/// Answers the one request of a control connection; with a successor in charge it ends it, and whoever asked asks again.
 pub(crate) async fn answer(mut stream: UnixStream, gateway: Arc<Mutex<Gateway>>) {
     let request = match timeout(REQUEST_WITHIN, read_line::<Request>(&mut stream)).await {
         Ok(Ok(request)) => request,
@@ -71,15 +75,24 @@ pub(crate) async fn answer(mut stream: UnixStream, gateway: Arc<Mutex<Gateway>>)
         Err(_) => return warn!("a control connection sent no request"),
     };
     // From here on it runs to its end whether or not the caller still waits.
-    let mut gateway = gateway.lock().await;
+    let shared = gateway;
+    let mut gateway = shared.lock().await;
+    if gateway.is_over() {
+        return;
+    }
     if let Request::Hold { instance, at_most_ms } = request {
         let at_most = Duration::from_millis(at_most_ms);
         let held = gateway.hold(&instance, at_most, QUIET_WITHIN.min(at_most));
         // Others may speak meanwhile: only the table must not change, and if it does the hold is over.
         drop(gateway);
-        return reply(&mut stream, &Answer::Held { is_quiet: held.await }).await;
+        let is_quiet = held.await;
+        if !shared.lock().await.is_over() {
+            reply(&mut stream, &Answer::Held { is_quiet }).await;
+        }
+        return;
     }
     let answer = match request {
+        Request::Succeed { release } => return gateway.hand_over(stream, &release).await,
         Request::Report => Answer::Report(gateway.report()),
         Request::Sight { instance } => {
             let mut sights = gateway.sights(Of::Instance(instance.clone())).await;

@@ -62,6 +62,42 @@ impl Door {
         self.arrange();
     }
 
+    /// Has an address that another process had.
+    pub(crate) fn inherit(&mut self, address: Address) {
+        self.address = Some(address);
+    }
+
+    pub(crate) fn vip(&self) -> Vip {
+        self.vip
+    }
+
+    pub(crate) fn address(&self) -> Option<&Address> {
+        self.address.as_ref()
+    }
+
+    /// Lets nobody in for a moment: whoever comes waits.
+    pub(crate) fn pause(&mut self) {
+        self.admission.iter().for_each(JoinHandle::abort);
+    }
+
+    /// Resolves once nobody is let in any more.
+    pub(crate) async fn paused(&mut self) {
+        if let Some(admission) = self.admission.take() {
+            // It was aborted, between two whom it let in.
+            let _ = admission.await;
+        }
+    }
+
+    /// Goes on after a [pause](Self::pause).
+    pub(crate) fn resume(&mut self) {
+        self.arrange();
+    }
+
+    /// Leaves the address to another process.
+    pub(crate) fn let_go(&mut self) {
+        self.address = None;
+    }
+
     /// Tries again what failed before.
     pub(crate) fn heal(&mut self) {
         if self.failure.is_some() {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,8 +19,9 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::connection::ClientAddr;
-use crate::exchange::{Exchange, Held, LoopRoute};
+use crate::exchange::{Exchange, Held, LoopRoute, Moved};
 use crate::instance::{Guest, Instance};
+use crate::succession::Departure;
 use crate::world::{Interest, Ready, Token, Wire, World};
 
 /// How many sockets are looked at before the next question which are ready.
@@ -48,6 +49,10 @@ pub(crate) enum Order {
     Unhold(Arc<Instance>),
     /// To tell what was seen of an instance, or of each of which something was seen after that moment.
     Tell(Of, oneshot::Sender<BTreeMap<InstanceId, Sight>>),
+    /// To tell a successor everything.
+    Depart(Departure),
+    /// To go on with what a predecessor's loop of that number has told.
+    TakeOver(Vec<(usize, Moved, Option<OwnedFd>)>, oneshot::Sender<()>),
     End,
 }
 
@@ -123,7 +128,9 @@ fn run(mut exchange: Exchange<Epoll>, inbox: &Inbox) {
             let orders = std::mem::take(&mut *inbox.orders.lock().unwrap_or_else(PoisonError::into_inner));
             for order in orders {
                 match order {
-                    Order::Admit { socket, vip, from, guest } => exchange.admit(Socket(socket), vip, from, guest),
+                    Order::Admit { socket, vip, from, guest } => {
+                        exchange.admit(Socket(socket), vip, from, guest);
+                    }
                     Order::SetRoutes(routes, done) => {
                         exchange.set_routes(&routes);
                         // Whoever ordered it may not wait any more.
@@ -133,6 +140,23 @@ fn run(mut exchange: Exchange<Epoll>, inbox: &Inbox) {
                     Order::Unhold(instance) => exchange.unhold(&instance),
                     Order::Tell(of, told) => {
                         let _ = told.send(exchange.tell(&of));
+                    }
+                    Order::Depart(departure) => {
+                        exchange.settle();
+                        let is_over = departure.take(|parcel| {
+                            exchange.tell_all(|moved, wire| parcel.add(moved, wire.map(|socket| socket.0.as_fd())))
+                        });
+                        if is_over {
+                            // What is closed here lives on there.
+                            return;
+                        }
+                        exchange.world().now = Instant::now();
+                    }
+                    Order::TakeOver(all, done) => {
+                        let wire = |socket: OwnedFd| Socket(TcpStream::from(socket));
+                        let all = all.into_iter().map(|(of, moved, socket)| (of, moved, socket.map(wire)));
+                        exchange.take_over(all.collect());
+                        let _ = done.send(());
                     }
                     Order::End => return exchange.reset_all(),
                 }

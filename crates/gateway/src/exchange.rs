@@ -9,13 +9,15 @@
 //! - `clients` is what comes from clients and goes to them, `requests` what each request means,
 //! - `upstreams` how connections to nodes are made and lost, `answers` what comes from them,
 //! - `readers` how replicas answer reads,
-//! - `branches` what the table says, and how clients are held and moved; `seen` is what is noted of all that.
+//! - `branches` what the table says, and how clients are held and moved; `seen` is what is noted of all that,
+//! - `moving` how all of it goes to another process.
 //!
 //! Nothing here waits or sleeps, and all that it does to the world goes through [`World`].
 
 mod answers;
 mod branches;
 mod clients;
+mod moving;
 mod readers;
 mod requests;
 mod seen;
@@ -31,6 +33,7 @@ use slotmap::{Key as _, KeyData, SlotMap, new_key_type};
 use self::branches::{Branch, Door};
 pub(crate) use self::branches::{Held, LoopRoute, accepts};
 use self::clients::Client;
+pub(crate) use self::moving::{Bytes, Moved};
 use self::upstreams::Upstream;
 use crate::framing::Framer;
 use crate::world::{Ready, Token, World};

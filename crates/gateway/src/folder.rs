@@ -1,7 +1,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ const METRICS: &str = "metrics.addr";
 pub(crate) struct Folder {
     path: PathBuf,
     handle: File,
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -33,10 +33,22 @@ impl Folder {
         let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(path.join("lock"));
         let lock = lock.map_err(|error| fail("open the lock of", error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Folder { path, handle, _lock: lock }),
+            Ok(()) => Ok(Folder { path, handle, lock }),
             Err(TryLockError::WouldBlock) => Err(Error::AlreadyRunning(dir.to_owned())),
             Err(TryLockError::Error(error)) => Err(fail("lock", error)),
         }
+    }
+
+    /// The folder of a predecessor, whose lock this is: it was never free in between.
+    pub(crate) fn inherit(dir: &Path, lock: OwnedFd) -> Result<Folder, Error> {
+        let path = dir.join(NAME);
+        let handle = File::open(&path);
+        let handle = handle.map_err(|source| Error::Folder { doing: "open", path: path.clone(), source })?;
+        Ok(Folder { path, handle, lock: lock.into() })
+    }
+
+    pub(crate) fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 
     /// Listens on the control socket, which only this user may connect to.

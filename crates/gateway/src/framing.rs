@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// No line that announces a number, and no request that is a line, is longer.
 const LONGEST_LINE: usize = 64 * 1024;
 /// The longest argument that Redis takes by default.
@@ -141,7 +143,7 @@ impl Framer {
 }
 
 /// What is to come of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rest {
     /// Of the argument that has begun, with the end of its line.
     bytes: u64,

@@ -122,6 +122,11 @@ impl Instance {
         Some(commands)
     }
 
+    /// Takes over what a predecessor had learned of a node.
+    pub(crate) fn know_commands(&self, node: NodeId, commands: Commands) {
+        *self.commands.lock().unwrap_or_else(PoisonError::into_inner) = Some((node, Arc::new(commands)));
+    }
+
     /// Notes that a client was not let in.
     pub(crate) fn refused(&self, why: Refusal) {
         self.outside().refused(why);
@@ -147,6 +152,24 @@ impl Instance {
         Some(Guest { instance: self.clone(), signed_in: None })
     }
 
+    /// As [`Self::admit`], of one that was let in before.
+    pub(crate) fn admit_again(self: &Arc<Self>, signed_in: Option<Fingerprint>) -> Guest {
+        self.present().open += 1;
+        let mut guest = Guest { instance: self.clone(), signed_in: None };
+        guest.signs_in(signed_in);
+        guest
+    }
+
+    /// The scripts that clients have brought along, the oldest first.
+    pub(crate) fn kept_scripts(&self) -> Vec<Vec<u8>> {
+        self.scripts().bodies().map(<[u8]>::to_vec).collect()
+    }
+
+    /// The commands that were learned, and from which node.
+    pub(crate) fn known_commands(&self) -> Option<(NodeId, Arc<Commands>)> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(crate) fn connected(&self) -> Connected {
         let old = self.rules().logins.old_password.clone();
         let present = self.present();
@@ -166,6 +189,11 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
+    /// With which password of the default user the client has signed in.
+    pub(crate) fn signed_in(&self) -> Option<&Fingerprint> {
+        self.signed_in.as_ref()
+    }
+
     /// Notes with which password of the default user the client has signed in; `None` where it did as somebody else.
     pub(crate) fn signs_in(&mut self, password: Option<Fingerprint>) {
         let mut present = self.instance.present();
@@ -240,6 +268,16 @@ impl Meter {
         }
         let until = self.flow().paid_until?.checked_sub(BURST)?;
         (until > now).then_some(until)
+    }
+
+    /// How far ahead of its rate it is.
+    pub(crate) fn owes(&self, now: Instant) -> Duration {
+        self.flow().paid_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// Goes on from what it owed elsewhere.
+    pub(crate) fn owe(&self, span: Duration, now: Instant) {
+        self.flow().paid_until = now.checked_add(span);
     }
 
     fn flow(&self) -> MutexGuard<'_, Flow> {

@@ -10,7 +10,7 @@
 //! are served by an `event_loop` a core, each with an `exchange` that puts them through to nodes: it finds requests
 //! (`framing`) and replies (`replies`) in what passes, knows what a request means (`commands`, `login`), and what of a client
 //! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to, and
-//! `sight` what is seen of all that.
+//! `sight` what is seen of all that. `succession` is how another process takes the place of this one.
 
 mod address;
 mod client;
@@ -28,28 +28,31 @@ mod replies;
 mod scripts;
 mod session;
 mod sight;
+mod succession;
 mod table;
 mod world;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::Millis;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 pub use client::{Client, ClientError};
 use event_loop::Of;
 use folder::Folder;
-use table::{Gateway, Loops};
+use succession::Estate;
+use table::{Gateway, Loops, Sockets};
 
 /// How often what could not be brought into force is tried again.
 const HEAL_EVERY: Duration = Duration::from_secs(1);
@@ -76,6 +79,9 @@ pub enum Error {
     /// The threads that serve clients could not be started.
     #[error("could not start to serve clients")]
     Loops(#[source] io::Error),
+    /// The gateway that runs has handed nothing over, and goes on.
+    #[error("the gateway that runs did not hand over")]
+    NotSucceeded(#[source] io::Error),
 }
 
 /// Runs the gateway of the data folder `dir` until `stop` resolves, then closes every address, resets every
@@ -111,13 +117,73 @@ pub async fn run_with_metrics(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     raise_file_limit();
-    let folder = Arc::new(Folder::open(dir)?);
+    begin(Folder::open(dir)?, metrics, stop).await
+}
+
+/// As [`run_with_metrics`], in the place of the gateway that runs in `dir`, if one does: that hands over all its addresses
+/// and connections, and ends. No client or node can tell. Whoever else comes meanwhile waits.
+///
+/// # Errors
+/// As [`run`]; and where the gateway that runs hands nothing over, as one that is too old does. It goes on then.
+pub async fn succeed(dir: &Path, metrics: Option<SocketAddr>, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    raise_file_limit();
+    match Folder::open(dir) {
+        Ok(folder) => return begin(folder, metrics, stop).await,
+        Err(Error::AlreadyRunning(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let fail = Error::NotSucceeded;
+    let of = dir.to_owned();
+    let mut estate =
+        spawn_blocking(move || Estate::receive(&of)).await.map_err(io::Error::other).flatten().map_err(fail)?;
+    // What can fail is done before anything is this process's own.
+    let loops = Loops::start().map_err(Error::Loops)?;
+    let control = UnixListener::from_std(estate.control.try_clone().map_err(fail)?.into()).map_err(fail)?;
+    let listening =
+        estate.metrics.take().map(|socket| TcpListener::from_std(socket.into())).transpose().map_err(fail)?;
+    let folder = Arc::new(Folder::inherit(dir, estate.lock.try_clone().map_err(fail)?)?);
+    let taking = spawn_blocking(move || estate.take().map(|()| estate)).await;
+    let estate = taking.map_err(io::Error::other).flatten().map_err(fail)?;
+    let gateway = Gateway::take_over(folder.clone(), loops, estate).await;
+    let metrics = match (listening, metrics) {
+        (Some(listener), Some(addr)) if listener.local_addr().is_ok_and(|of| addr == of || addr.port() == 0) => {
+            Some(listener)
+        }
+        (former, addr) => {
+            drop(former);
+            listen_for_metrics(&folder, addr).await
+        }
+    };
+    serve(folder, control, metrics, gateway, stop).await;
+    Ok(())
+}
+
+async fn begin(folder: Folder, metrics: Option<SocketAddr>, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let folder = Arc::new(folder);
     // Whoever publishes while the last table is being restored waits, and is not turned away.
     let control = folder.listen()?;
     let metrics = listen_for_metrics(&folder, metrics).await;
     let loops = Loops::start().map_err(Error::Loops)?;
-    let gateway = Arc::new(Mutex::new(Gateway::restore(folder.clone(), loops).await));
+    let gateway = Gateway::restore(folder.clone(), loops).await;
+    serve(folder, control, metrics, gateway, stop).await;
+    Ok(())
+}
 
+/// Runs a gateway whose table is in force.
+async fn serve(
+    folder: Arc<Folder>,
+    control: UnixListener,
+    metrics: Option<TcpListener>,
+    mut gateway: Gateway,
+    stop: impl Future<Output = ()>,
+) {
+    let shared = |socket: BorrowedFd<'_>| socket.try_clone_to_owned();
+    match (shared(control.as_fd()), metrics.as_ref().map(|metrics| shared(metrics.as_fd())).transpose()) {
+        (Ok(control), Ok(metrics)) => gateway.has_sockets(Sockets { control, metrics }),
+        (Err(error), _) | (_, Err(error)) => warn!(%error, "no successor can take over"),
+    }
+    let over = gateway.over();
+    let gateway = Arc::new(Mutex::new(gateway));
     let mut callers = JoinSet::new();
     if let Some(metrics) = metrics {
         let seen = gateway.clone();
@@ -135,6 +201,7 @@ pub async fn run_with_metrics(
     loop {
         tokio::select! {
             () = &mut stop => break,
+            () = over.notified() => break,
             accepted = control.accept() => match accepted {
                 Ok((stream, _)) => {
                     callers.spawn(control::answer(stream, gateway.clone()));
@@ -148,11 +215,15 @@ pub async fn run_with_metrics(
             _ = heal.tick() => gateway.lock().await.heal().await,
         }
     }
+    // A successor that takes over right now is waited for: halfway there would be two.
+    let mut last = gateway.lock().await;
     callers.shutdown().await;
-    gateway.lock().await.close().await;
+    if last.is_over() {
+        return info!("the gateway has ended, having been succeeded");
+    }
+    last.close().await;
     folder.stop_listening();
     info!("the gateway has ended");
-    Ok(())
 }
 
 async fn listen_for_metrics(folder: &Folder, addr: Option<SocketAddr>) -> Option<TcpListener> {

@@ -1,10 +1,11 @@
 use model::{Fingerprint, InstanceId, Logins};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::session::Credential;
 
 /// What a sign-in means for a client, once the node allows it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Means {
     /// The default user, with the password of this fingerprint.
     Default(Fingerprint),

@@ -1,7 +1,9 @@
 //! Where one reply of a node ends and the next begins, in RESP2 and RESP3.
 
+use serde::{Deserialize, Serialize};
+
 /// Follows the replies in a stream. It keeps how much of a reply is to come, and none of its bytes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Replies {
     has_begun: bool,
     /// How many values are to come until the reply is whole, once it has begun.

@@ -40,13 +40,17 @@ impl Scripts {
 
     /// The requests that load them, the oldest first.
     pub(crate) fn to_load(&self) -> Vec<Vec<u8>> {
-        let bodies = self.order.iter().filter_map(|hash| self.bodies.get(hash).map(|body| &body[..]));
         let request = |body: &[u8]| {
             let mut request = Vec::new();
             write_request(&[&b"SCRIPT"[..], b"LOAD", body], &mut request);
             request
         };
-        bodies.map(request).collect()
+        self.bodies().map(request).collect()
+    }
+
+    /// The oldest first.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &[u8]> {
+        self.order.iter().filter_map(|hash| self.bodies.get(hash).map(|body| &body[..]))
     }
 }
 

@@ -1,7 +1,9 @@
 //! What of a client's connection must be carried over when another connection to a node takes its place.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::commands::Topic;
 use crate::framing::write_request;
@@ -9,8 +11,8 @@ use crate::framing::write_request;
 /// More than this of an open transaction is not kept, and so can't be made again elsewhere.
 const LONGEST_TRANSACTION: usize = 1 << 20;
 
-/// By what a client has signed in.
-#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// By what a client has signed in. It is written out for a successor alone, over a socket that only this user has.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Credential {
     /// `None`: with a password alone, as the default user.
     pub(crate) user: Option<Vec<u8>>,
@@ -18,9 +20,10 @@ pub(crate) struct Credential {
 }
 
 /// What every command depends on. Connections that agree on it can stand in for each other.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    pub(crate) login: Option<Rc<Credential>>,
+    #[serde(with = "login")]
+    pub(crate) login: Option<Arc<Credential>>,
     /// Of the protocol: 2 or 3.
     pub(crate) protocol: u8,
     pub(crate) database: u32,
@@ -61,7 +64,7 @@ impl Identity {
 }
 
 /// Whether replies reach the client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Voice {
     #[default]
     On,
@@ -71,7 +74,7 @@ pub(crate) enum Voice {
 }
 
 /// A transaction that was begun.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Transaction {
     /// What was asked for, to be made again elsewhere; `None` where that was too much to keep.
     pub(crate) requests: Option<Vec<u8>>,
@@ -96,7 +99,8 @@ impl Transaction {
 }
 
 /// What a client has made of its connection beyond its [`Identity`].
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Session {
     pub(crate) name: Vec<u8>,
     /// What it says of its library: attribute and value.
@@ -175,5 +179,22 @@ impl Session {
             }
         }
         requests
+    }
+}
+
+/// A login that many have is written out with each.
+mod login {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Credential;
+
+    pub(super) fn serialize<S: Serializer>(login: &Option<Arc<Credential>>, to: S) -> Result<S::Ok, S::Error> {
+        login.as_deref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<Arc<Credential>>, D::Error> {
+        Ok(Option::<Credential>::deserialize(from)?.map(Arc::new))
     }
 }

@@ -128,6 +128,11 @@ impl Sight {
         *self.sources.entry(source).or_default() += 1;
     }
 
+    /// A client that has [entered](Self::entered) had done so before, when another process was here.
+    pub(crate) fn was_here(&mut self) {
+        self.accepted -= 1;
+    }
+
     /// A client that was let in has left.
     pub(crate) fn left(&mut self, source: IpAddr, why: Ending) {
         self.left += 1;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Connected, GatewayReport, InstanceId, Route, RoutingTable, Sight, SourceRule, Vip};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::timeout;
 use tracing::{error, info};
@@ -14,6 +14,11 @@ use crate::event_loop::{EventLoop, Of, Order, wall_time};
 use crate::exchange::{Held, LoopRoute};
 use crate::folder::Folder;
 use crate::instance::Instance;
+
+mod succession;
+
+use self::succession::Arrivals;
+pub(crate) use self::succession::Sockets;
 
 /// After so many doors a table lets the connections that share the thread have it.
 const DOORS_A_TURN: usize = 64;
@@ -93,27 +98,48 @@ pub(crate) struct Gateway {
     loops: Loops,
     /// How many instances there were.
     numbers: usize,
+    /// What goes to a successor besides; `None` until it is known.
+    sockets: Option<Sockets>,
+    /// Whether a successor has everything, and who waits for that.
+    is_over: bool,
+    over: Arc<Notify>,
 }
 
 impl Gateway {
     /// Brings the table that was last in force back into force.
     pub(crate) async fn restore(folder: Arc<Folder>, loops: Loops) -> Gateway {
-        let mut gateway = Gateway {
+        let mut gateway = Gateway::empty(folder, loops);
+        match gateway.folder.load() {
+            Ok(None) => info!("the gateway starts without a table"),
+            Ok(Some(table)) => gateway.enforce(table, None).await,
+            // Better no address for a moment than no gateway: the control plane publishes when it sees this one.
+            Err(error) => error!(%error, "could not read the table last in force, so no address is until the next one"),
+        }
+        gateway
+    }
+
+    fn empty(folder: Arc<Folder>, loops: Loops) -> Gateway {
+        Gateway {
             folder,
             table: None,
             is_saved: true,
             doors: BTreeMap::new(),
             instances: BTreeMap::new(),
             loops,
+            sockets: None,
+            is_over: false,
+            over: Arc::default(),
             numbers: 0,
-        };
-        match gateway.folder.load() {
-            Ok(None) => info!("the gateway starts without a table"),
-            Ok(Some(table)) => gateway.enforce(table).await,
-            // Better no address for a moment than no gateway: the control plane publishes when it sees this one.
-            Err(error) => error!(%error, "could not read the table last in force, so no address is until the next one"),
         }
-        gateway
+    }
+
+    /// What the connections of an instance share.
+    fn instance(&mut self, id: &InstanceId) -> Arc<Instance> {
+        let known = self.instances.entry(id.clone()).or_insert_with(|| {
+            self.numbers += 1;
+            Arc::new(Instance::new(id.clone(), self.numbers))
+        });
+        known.clone()
     }
 
     /// Brings a table into force, unless that one or a newer one is. The answer is of the one in force then.
@@ -135,7 +161,7 @@ impl Gateway {
         }
         // First saved: should this process die in between, it comes back with what the control plane wants.
         self.is_saved = save(&self.folder, &table).await;
-        self.enforce(table).await;
+        self.enforce(table, None).await;
         Ok(self.report())
     }
 
@@ -152,6 +178,7 @@ impl Gateway {
     pub(crate) fn report(&self) -> GatewayReport {
         GatewayReport {
             release: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
             version: self.table.as_ref().map_or(0, |table| table.version),
             failures: self.doors.values().filter_map(Door::failure).collect(),
             connections: self.instances.values().map(|instance| instance.connected().open).sum(),
@@ -213,7 +240,7 @@ impl Gateway {
         }
     }
 
-    async fn enforce(&mut self, table: RoutingTable) {
+    async fn enforce(&mut self, table: RoutingTable, arrivals: Option<Arrivals>) {
         let routes: BTreeMap<Vip, &Route> = table.routes.iter().map(|route| (route.vip, route)).collect();
         // First what goes, since what comes may need its place.
         let gone = self.doors.extract_if(.., |vip, _| !routes.contains_key(vip)).collect();
@@ -223,14 +250,11 @@ impl Gateway {
         let mut of_loops = Vec::with_capacity(routes.len());
         for (vip, route) in &routes {
             let id = &route.instance;
-            let instance = self.instances.entry(id.clone()).or_insert_with(|| {
-                self.numbers += 1;
-                Arc::new(Instance::new(id.clone(), self.numbers))
-            });
+            let instance = self.instance(id);
             instance.set(route.limits, &route.logins);
             let loops = &self.loops;
             let door = self.doors.entry(*vip).or_insert_with(|| Door::new(*vip, instance.clone(), loops.clone()));
-            door.narrow(route, instance);
+            door.narrow(route, &instance);
             of_loops.push(LoopRoute {
                 vip: *vip,
                 instance: instance.clone(),
@@ -241,6 +265,9 @@ impl Gateway {
         }
         let sources: Vec<_> = of_loops.iter().map(|route| route.sources.clone()).collect();
         self.loops.set_routes(of_loops).await;
+        if let Some(arrivals) = arrivals {
+            self.let_in(arrivals).await;
+        }
         for (index, ((vip, route), sources)) in routes.into_iter().zip(sources).enumerate() {
             if let Some(door) = self.doors.get_mut(&vip) {
                 door.set(route, sources);

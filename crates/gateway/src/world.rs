@@ -16,6 +16,11 @@ pub(crate) trait Wire {
     /// Whether a connection that was begun has come about.
     fn connected(&mut self) -> io::Result<()>;
 
+    /// Whether another process can have it as it is.
+    fn can_move(&self) -> bool {
+        true
+    }
+
     /// Has a client's connection end in order when it is dropped, with all that was written to it delivered. Without that it
     /// is reset, also by the death of this process: nobody is to take that for an orderly end.
     fn end_in_order(&mut self);

@@ -167,6 +167,9 @@ pub struct GatewayReport {
     /// The release of the gateway's program; empty where it is older than this field.
     #[serde(default)]
     pub release: String,
+    /// The gateway's process; nought where it is older than this field, and than being succeeded by another.
+    #[serde(default)]
+    pub pid: u32,
     /// The version in force, the answered table's or a newer one.
     pub version: i64,
     /// Routes that are not in force, each with the reason. The gateway tries them again by itself.

@@ -1,4 +1,5 @@
-//! The gateway's process: adopted where one runs, started where none does, and started again at once when it dies.
+//! The gateway's process: adopted where one runs, started where none does, started again at once when it dies, and
+//! succeeded by another, without anybody's connection, when it is to be a new one.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,7 +18,9 @@ use tokio::sync::Mutex;
 
 /// How long a new gateway may take until it answers.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-/// How long an older gateway gets to close its connections.
+/// How long a gateway has for having everything handed over to it.
+const SUCCEEDS_WITHIN: Duration = Duration::from_secs(20);
+/// How long an older gateway gets to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// A gateway that dies at once is not started more often than this.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
@@ -56,7 +59,12 @@ impl GatewayProcess {
                 continue;
             }
             let Some(process) = self.current.lock().await.clone() else { continue };
-            match process.ended().await {
+            let ended = process.ended().await;
+            if self.current.lock().await.as_ref() != Some(&process) {
+                // Another one has succeeded it.
+                continue;
+            }
+            match ended {
                 Ok(()) => tracing::warn!("the gateway ended; it is started again"),
                 Err(error) => tracing::warn!(%error, "the gateway can't be watched"),
             }
@@ -82,17 +90,62 @@ impl GatewayProcess {
         }
     }
 
-    fn find_or_start(&self) -> std::io::Result<ProcessRef> {
+    async fn find_or_start(&self) -> std::io::Result<ProcessRef> {
         std::fs::create_dir_all(self.folder())?;
+        // While one succeeds another there are two; the one that answers is the one that serves.
+        if let Ok(report) = self.client.report().await
+            && let Some(running) = process_of(&report)?
+        {
+            return Ok(running);
+        }
         if let Some(running) = processes_below(&self.folder())?.into_iter().next() {
             return Ok(running);
         }
+        self.start(false)
+    }
+
+    /// Starts one that takes the place of the one that runs, and waits until it has.
+    async fn succeed(&self) -> Result<ProcessRef, String> {
+        let successor = self.start(true).map_err(|error| format!("a gateway can't be started: {error}"))?;
+        let takes_over = async {
+            loop {
+                // While everything is handed over, nobody answers.
+                if let Ok(report) = self.client.report().await
+                    && i64::from(report.pid) == i64::from(successor.pid)
+                {
+                    self.note(&report);
+                    return true;
+                }
+                if !successor.is_alive().unwrap_or(true) {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        match tokio::time::timeout(SUCCEEDS_WITHIN, takes_over).await {
+            Ok(true) => Ok(successor),
+            Ok(false) => Err("the new gateway did not take over, and the former one goes on; its log says why".into()),
+            Err(_) => Err("the new gateway does not take over".into()),
+        }
+    }
+
+    fn start(&self, succeeds: bool) -> std::io::Result<ProcessRef> {
         let mut args: Vec<OsString> = vec!["gateway".into(), "--data".into(), self.data.clone().into()];
         if let Some(metrics) = self.metrics {
             args.extend(["--metrics".into(), metrics.to_string().into()]);
         }
+        if succeeds {
+            args.push("--succeed".into());
+        }
         let args: Vec<_> = args.iter().map(OsString::as_os_str).collect();
         spawn_detached(&self.program, &args, &self.folder(), b"", &self.folder().join("gateway.log"))
+    }
+}
+
+fn process_of(report: &GatewayReport) -> std::io::Result<Option<ProcessRef>> {
+    match i32::try_from(report.pid) {
+        Ok(pid @ 1..) => ProcessRef::of(pid),
+        _ => Ok(None),
     }
 }
 
@@ -106,7 +159,7 @@ impl Gateway for GatewayProcess {
             {
                 return Ok(());
             }
-            let process = self.find_or_start().map_err(|error| format!("a gateway can't be started: {error}"))?;
+            let process = self.find_or_start().await.map_err(|error| format!("a gateway can't be started: {error}"))?;
             *current = Some(process);
             let answers = async {
                 loop {
@@ -135,12 +188,20 @@ impl Gateway for GatewayProcess {
     fn replace(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             self.ensure().await?;
-            let running = self.current.lock().await.clone();
-            if let Some(process) = running {
-                let ended = tokio::task::spawn_blocking(move || process.terminate(ENDS_WITHIN)).await;
-                let ended = ended.map_err(std::io::Error::other).flatten();
-                ended.map_err(|error| format!("the former gateway can't be ended: {error}"))?;
+            // Held until there is another, so that nobody takes the end of this one for its death.
+            let mut current = self.current.lock().await;
+            let Some(process) = current.clone() else { return Err("the gateway has just ended".into()) };
+            let report = self.client.report().await.map_err(|error| error.to_string())?;
+            if report.pid != 0 {
+                *current = Some(self.succeed().await?);
+                // By itself: it has nothing left to do.
+                let _ = tokio::time::timeout(ENDS_WITHIN, process.ended()).await;
             }
+            // One that is too old to be succeeded takes its connections with it.
+            let ended = tokio::task::spawn_blocking(move || process.terminate(ENDS_WITHIN)).await;
+            let ended = ended.map_err(std::io::Error::other).flatten();
+            ended.map_err(|error| format!("the former gateway can't be ended: {error}"))?;
+            drop(current);
             self.ensure().await
         })
     }

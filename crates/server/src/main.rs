@@ -41,13 +41,22 @@ fn command() -> Command {
             Command::new("config").about("Prints the settings that hold, and where each came from").args(flags()),
         )
         .subcommand(
-            Command::new("gateway").about("Runs the gateway; `serve` does so by itself").arg(data()).arg(
-                Arg::new("metrics")
-                    .long("metrics")
-                    .value_name("ADDR")
-                    .value_parser(clap::value_parser!(std::net::SocketAddr))
-                    .help("where Prometheus is answered"),
-            ),
+            Command::new("gateway")
+                .about("Runs the gateway; `serve` does so by itself")
+                .arg(data())
+                .arg(
+                    Arg::new("metrics")
+                        .long("metrics")
+                        .value_name("ADDR")
+                        .value_parser(clap::value_parser!(std::net::SocketAddr))
+                        .help("where Prometheus is answered"),
+                )
+                .arg(
+                    Arg::new("succeed")
+                        .long("succeed")
+                        .action(clap::ArgAction::SetTrue)
+                        .help("takes the place of the one that runs, with all its connections"),
+                ),
         )
         .subcommand(Command::new("catalogue").hide(true))
         .subcommand(Command::new("reap").hide(true).arg(data()))
@@ -80,6 +89,9 @@ fn run(matches: ArgMatches) -> anyhow::Result<()> {
             opencrs::on_tokio(async {
                 let stop = opencrs::stop_signal()?;
                 let metrics = matches.get_one("metrics").copied();
+                if matches.get_flag("succeed") {
+                    return Ok(gateway::succeed(&data(), metrics, stop).await?);
+                }
                 Ok(gateway::run_with_metrics(&data(), metrics, stop).await?)
             })
         }

@@ -3,9 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use e2e::{Client, Instance, Service, run_opencrs, wait_for, wait_for_task};
+use e2e::{Client, Instance, Service, Writers, pause, run_opencrs, wait_for, wait_for_task};
 use serde_json::{Value, json};
+
+use crate::switches::check_nothing_noticed;
 
 /// The identities of an instance that are on the disk.
 fn identities(data: &Path, id: &str) -> Vec<PathBuf> {
@@ -100,7 +103,7 @@ fn a_replica_answers_reads_as_long_as_it_follows() {
 }
 
 #[test]
-fn another_gateway_takes_the_place_of_one_that_is_switched() {
+fn another_gateway_takes_the_place_of_one_that_is_switched_and_no_customer_notices() {
     let service = Service::start();
     let mut client = Client::python(&service);
     let instance = Instance::create(&mut client);
@@ -118,7 +121,20 @@ fn another_gateway_takes_the_place_of_one_that_is_switched() {
     assert_eq!(client.refused("UpgradeProxyVersion", upgrade).code, "InvalidParameterValue.CheckNotPass");
     let proxies = client.done("DescribeInstanceNodeInfo", id.clone())["Proxy"].take();
     let switch = json!({ "InstanceId": instance.id, "ProxyID": proxies[0]["NodeId"] });
-    done(&mut client, "SwitchProxy", switch);
+    let writers = Writers::start_many(&instance, 50, Duration::ZERO);
+    let mut idle = instance.connect().expect("a connection");
+    for _ in 0..3 {
+        pause(Duration::from_millis(200));
+        done(&mut client, "SwitchProxy", switch.clone());
+    }
+    pause(Duration::from_millis(200));
+    let account = writers.finish().expect("read back");
+    check_nothing_noticed(&account);
+    assert!(account.acknowledged > 0 && account.repeated == 0, "{account:?}");
+    assert_eq!(e2e::run::<String>(&mut idle, &["PING"]).expect("PING"), "PONG");
+    let gateways = service.processes();
+    let gateways = gateways.iter().filter(|process| process.command.iter().any(|argument| argument == "gateway"));
+    assert_eq!(gateways.count(), 1);
     assert_ne!(gateway(&service), before);
     assert_eq!(instance.run::<String>(&["PING"]).expect("PING"), "PONG");
     let unknown = json!({ "InstanceId": instance.id, "ProxyIDList": ["0123"] });

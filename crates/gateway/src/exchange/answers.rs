@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use super::clients::Wait;
@@ -31,6 +32,7 @@ pub(super) struct Pending {
 }
 
 /// What a reply is good for.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) enum What {
     /// For the client.
     Plain,
@@ -40,6 +42,7 @@ pub(super) enum What {
 }
 
 /// What a reply says besides.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) enum Special {
     /// Whether the upstream has become what it is to be; without that it is of no use where that is a must.
     Preamble {
@@ -59,6 +62,8 @@ pub(super) enum Special {
     Blocked {
         request: Vec<u8>,
         timeout: Waiting,
+        /// It means nothing in another process, which is told how long that is ago.
+        #[serde(skip, default = "Instant::now")]
         since: Instant,
     },
     Begin,

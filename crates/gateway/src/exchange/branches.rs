@@ -21,7 +21,7 @@ use crate::sight::{Ending, Sight};
 use crate::world::World;
 
 /// How long a former primary may take to answer what it was asked before it was held.
-const PART_FOR: Duration = Duration::from_secs(1);
+pub(super) const PART_FOR: Duration = Duration::from_secs(1);
 /// How long a client waits whose command was broken off, as a change of the primary does, for that change.
 const LIMBO_FOR: Duration = Duration::from_secs(2);
 /// How long clients are held until a new primary has the scripts that the former one had.
@@ -76,7 +76,7 @@ pub(super) struct Branch {
     pub(super) prober: Option<UpstreamKey>,
     pub(super) dialing: Vec<UpstreamKey>,
     /// Whether the primary has yet to get the scripts that clients rely on.
-    loads_scripts: bool,
+    pub(super) loads_scripts: bool,
     pub(super) sight: Sight,
     pub(super) replicas: Replicas,
 }
@@ -100,6 +100,11 @@ pub(crate) enum Held {
 impl Branch {
     pub(super) fn is_held(&self) -> bool {
         self.hold.is_some()
+    }
+
+    /// Goes on with a hold that began elsewhere.
+    pub(super) fn hold_again(&mut self, number: u64) {
+        self.hold = Some(Hold { number, quiet: None });
     }
 
     /// The requests that bring a new primary its scripts, once.

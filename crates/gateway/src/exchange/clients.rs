@@ -4,6 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use model::Vip;
+use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use super::requests::Request;
@@ -27,7 +28,7 @@ const LIMITED_CHUNK: usize = 16 * 1024;
 const MOST_UPLOAD: usize = 256 * 1024;
 
 /// What a client waits for before its next request is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Wait {
     #[default]
     Nothing,
@@ -72,14 +73,14 @@ pub(super) struct Client<S> {
     pub(super) upload: Option<Rest>,
     /// Whether bytes pass as they come, both ways.
     pub(super) is_spliced: bool,
-    output: Vec<u8>,
-    written: usize,
+    pub(super) output: Vec<u8>,
+    pub(super) written: usize,
     /// Whether it gets nothing for a time, since its instance is ahead of its rate.
     pub(super) is_muted: bool,
     /// It has ended its side.
     pub(super) has_ended: bool,
     /// It is to be ended when it has got everything.
-    is_leaving: bool,
+    pub(super) is_leaving: bool,
     watched: Interest,
     pub(super) active_at: Instant,
 }
@@ -107,9 +108,10 @@ pub(super) enum End {
 
 impl<W: World> Exchange<W> {
     /// Takes a client in.
-    pub(crate) fn admit(&mut self, wire: W::Wire, vip: Vip, from: ClientAddr, guest: Guest) {
+    pub(crate) fn admit(&mut self, wire: W::Wire, vip: Vip, from: ClientAddr, guest: Guest) -> Option<ClientKey> {
         let Some(door) = self.doors.get(&vip).filter(|door| door.accepts(from)) else {
-            return debug!(%from, "reset a client: its address was closed meanwhile");
+            debug!(%from, "reset a client: its address was closed meanwhile");
+            return None;
         };
         let watched = Interest { reads: true, ..Interest::default() };
         let key = self.clients.insert(Client {
@@ -141,7 +143,9 @@ impl<W: World> Exchange<W> {
         if let Err(error) = self.world.watch(&client.wire, Self::client_token(key), watched, true) {
             debug!(%from, %error, "the client was gone before it was served");
             self.clients.remove(key);
+            return None;
         }
+        Some(key)
     }
 
     pub(super) fn client_ready(&mut self, key: ClientKey, ready: Ready) {

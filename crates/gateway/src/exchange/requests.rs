@@ -1,8 +1,10 @@
 //! What each request means, and where it goes.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::answers::{Pending, Special, What};
 use super::clients::{End, Wait};
@@ -325,7 +327,7 @@ impl<W: World> Exchange<W> {
         args.push(&credential.password);
         let mut list = Vec::new();
         write_request(&args, &mut list);
-        let wanted = Identity { login: Some(Rc::new(credential)), ..client.identity.clone() };
+        let wanted = Identity { login: Some(Arc::new(credential)), ..client.identity.clone() };
         let has = Identity { login: wanted.login.clone(), ..Identity::default() };
         self.identify(
             key,
@@ -353,7 +355,7 @@ impl<W: World> Exchange<W> {
                 let (credential, meant) = login::read(Some(&args[at + 1]), &args[at + 2], &instance.id, logins);
                 args[at + 1] = credential.user.clone().unwrap_or_else(|| b"default".to_vec());
                 args[at + 2].clone_from(&credential.password);
-                (login, means) = (Some(Rc::new(credential)), Some(meant));
+                (login, means) = (Some(Arc::new(credential)), Some(meant));
                 at += 3;
             } else if request.is(at, "setname") && at + 1 < args.len() {
                 name = Some(args[at + 1].clone());
@@ -569,6 +571,7 @@ impl<W: World> Exchange<W> {
 }
 
 /// What becomes of a client, and of the connection over which that is asked for, where a node allows it.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Turn {
     /// What the client becomes.
     pub(super) wanted: Identity,
@@ -582,6 +585,7 @@ pub(super) struct Turn {
 }
 
 /// How long a blocking command waits.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Waiting {
     /// Where that stands among the arguments.
     at: usize,

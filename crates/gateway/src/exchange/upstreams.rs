@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use model::NodeAddr;
+use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use super::answers::{Pending, Special, What};
@@ -27,10 +28,10 @@ const UNKNOWN: usize = usize::MAX / 2;
 /// How much is kept of what was sent and not answered.
 const MOST_SENT: usize = super::CHUNK;
 /// How long a slow client may keep others' answers waiting behind its own.
-const STALL_FOR: Duration = Duration::from_secs(2);
+pub(super) const STALL_FOR: Duration = Duration::from_secs(2);
 
 /// How far a connection to a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// To be tried, at once or after a pause.
     Dialing,
@@ -46,7 +47,7 @@ pub(super) enum Phase {
 pub(super) struct Upstream<S> {
     pub(super) wire: Option<S>,
     pub(super) branch: BranchKey,
-    addr: NodeAddr,
+    pub(super) addr: NodeAddr,
     /// What it is to be.
     pub(super) wanted: Identity,
     /// What it is.
@@ -59,17 +60,17 @@ pub(super) struct Upstream<S> {
     /// The replica that it leads to; `None`: it leads to the primary.
     pub(super) reader: Option<NodeAddr>,
     /// Its owner had another, which a node has ended.
-    follows_a_loss: bool,
+    pub(super) follows_a_loss: bool,
     pub(super) phase: Phase,
     /// Whether requests can be sent: it is ready, and nothing holds them.
     pub(super) is_open: bool,
     /// What is to be answered, in that order.
     pub(super) pending: VecDeque<Pending>,
     /// What is to be sent, behind what was sent and not answered: that is told of, where it took long.
-    output: Vec<u8>,
-    written: usize,
+    pub(super) output: Vec<u8>,
+    pub(super) written: usize,
     /// How much of it was answered, or [`UNKNOWN`].
-    answered: usize,
+    pub(super) answered: usize,
     /// What was read and is no whole line yet.
     pub(super) rest: Vec<u8>,
     pub(super) replies: Replies,
@@ -80,9 +81,9 @@ pub(super) struct Upstream<S> {
     /// Clients that wait for it.
     pub(super) waiting: Vec<ClientKey>,
     pub(super) stalled_by: Option<ClientKey>,
-    tries: u32,
+    pub(super) tries: u32,
     pub(super) dials_until: Instant,
-    watched: Interest,
+    pub(super) watched: Interest,
     used_at: Instant,
 }
 

@@ -64,6 +64,17 @@ impl Rig {
         self.answers().await;
     }
 
+    /// Has another gateway take the place of the one that runs, and waits until that has ended.
+    pub(crate) async fn succeed(&mut self) {
+        let Running { stop: _stop, run: former } = self.running.take().expect("it runs");
+        let (stop, stopped) = oneshot::channel();
+        let dir = self.dir.clone();
+        let run = tokio::spawn(async move { gateway::succeed(&dir, None, async { drop(stopped.await) }).await });
+        self.running = Some(Running { stop, run });
+        soon(former).await.unwrap().unwrap();
+        self.answers().await;
+    }
+
     /// Waits until a gateway answers in this folder.
     pub(crate) async fn answers(&self) {
         let answers = async {

@@ -1,4 +1,4 @@
-//! Replaces the gateway's process by another (903): a drill of what an upgrade or a death of it does.
+//! Replaces the gateway's process by another (903): a drill of what an upgrade of it does.
 
 use model::{ApiError, InstanceStatus, code};
 use schemars::JsonSchema;
