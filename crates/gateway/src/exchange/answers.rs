@@ -67,6 +67,8 @@ pub(super) enum Special {
         since: Instant,
     },
     Begin,
+    /// It has set something that is not known here, and can't be set again.
+    Binds,
     /// Nothing: the client is told this.
     Instead(Vec<u8>),
     /// To be said once a topic: the client is subscribed to it, or no longer.
@@ -354,7 +356,8 @@ impl<W: World> Exchange<W> {
                 return;
             }
             Special::Blocked { request, timeout, since }
-                if reply.starts_with(b"-UNBLOCKED ") && !reply.starts_with(b"-UNBLOCKED client") =>
+                // Not what a client was unblocked by, or a key that is gone.
+                if reply.starts_with(b"-UNBLOCKED force unblock") =>
             {
                 let waited = self.world.now().saturating_duration_since(*since);
                 if let Some(client) = self.clients.get_mut(client_key) {
@@ -403,6 +406,7 @@ impl<W: World> Exchange<W> {
                 }
                 return self.answered(client_key);
             }
+            Special::Binds if !is_error => client.session().is_bound = true,
             Special::Begin if is_error => client.session().transaction = None,
             Special::Instead(words) => {
                 let words = std::mem::take(words);

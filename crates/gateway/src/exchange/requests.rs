@@ -85,7 +85,8 @@ impl<W: World> Exchange<W> {
                 self.pass(key, request, command, false)
             }
             Kind::Script => self.script(key, request, command),
-            Kind::Function => self.pass(key, request, command, request.is(1, "kill")),
+            Kind::Function if request.is(1, "kill") => self.kill(key, request, command),
+            Kind::Function => self.pass(key, request, command, false),
             Kind::Wait => self.wait(key, request, command),
             Kind::Blocking(timeout) => self.block(key, request, command, timeout),
             Kind::Auth => self.auth(key, request, command),
@@ -184,8 +185,15 @@ impl<W: World> Exchange<W> {
     fn request_in_transaction(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
         let Some(upstream) = self.place(key, true) else { return self.is_gone(key) };
         let Some(client) = self.clients.get_mut(key) else { return true };
+        let in_flight = client.in_flight;
         let session = client.session();
+        // What the node refuses for its words changes nothing but that the transaction is spoilt.
+        let is_refused =
+            request.len() > 1 && matches!(command.kind, Kind::Exec | Kind::Discard | Kind::Multi | Kind::Reset);
         match command.kind {
+            _ if is_refused => self.send(key, upstream, request.list(), command, What::Queued),
+            // Whether it was spoilt decides what is said, and is known once all of it is answered.
+            Kind::Exec if session.watched_elsewhere && in_flight > 0 => return self.is_answered(key),
             Kind::Exec => {
                 let spoilt = session.transaction.take().is_some_and(|transaction| transaction.is_spoilt);
                 let is_void = std::mem::take(&mut session.watched_elsewhere) && !spoilt;
@@ -221,6 +229,7 @@ impl<W: World> Exchange<W> {
                 self.send(key, upstream, request.list(), command, What::Queued);
             }
             // What would change the session once the transaction is executed: nobody follows that.
+            _ if session.voice != Voice::On => self.cut(key, "nobody knows what it wants to hear of what it does"),
             Kind::Auth
             | Kind::Hello
             | Kind::Select
@@ -247,7 +256,7 @@ impl<W: World> Exchange<W> {
         if !self.pass(key, request, command, true) {
             return false;
         }
-        if let Some(client) = self.clients.get_mut(key) {
+        if let Some(client) = self.clients.get_mut(key).filter(|_| request.len() > 1) {
             client.session().watches = true;
         }
         true
@@ -256,6 +265,9 @@ impl<W: World> Exchange<W> {
     fn unwatch(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
         if !self.pass(key, request, command, false) {
             return false;
+        }
+        if request.len() > 1 {
+            return true;
         }
         if let Some(client) = self.clients.get_mut(key)
             && let Some(session) = &mut client.session
@@ -277,8 +289,34 @@ impl<W: World> Exchange<W> {
         if request.is(1, "debug") {
             return self.splice(key, request);
         }
-        // The script that it is to end keeps others' answers waiting.
-        self.pass(key, request, command, request.is(1, "kill"))
+        if request.is(1, "kill") {
+            return self.kill(key, request, command);
+        }
+        self.pass(key, request, command, false)
+    }
+
+    /// The script that is to be ended keeps the answers to others waiting, and a node that runs it lets nobody choose a
+    /// database: so this goes over a fresh upstream, without one.
+    fn kill(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        if !self.is_answered(key) {
+            return self.is_gone(key);
+        }
+        let Some(client) = self.clients.get(key) else { return true };
+        let wanted = client.identity.clone();
+        let from = Identity { database: 0, ..wanted.clone() };
+        if client.owns {
+            let Some(upstream) = self.place(key, true) else { return self.is_gone(key) };
+            if !self.upstreams.get(upstream).is_some_and(|upstream| upstream.is_trial) {
+                self.send(key, upstream, request.list(), command, What::Plain);
+                return true;
+            }
+            // It becomes what the client is when it is over.
+            let turn = Turn { has: from.clone(), wanted, from, means: None, name: None };
+            self.send(key, upstream, request.list(), command, What::Special(Box::new(Special::Turn(turn))));
+            return self.await_answer(key);
+        }
+        self.open_trial(key, from);
+        self.is_gone(key)
     }
 
     /// WAIT counts the replicas that have the last write of its own connection, which has made none: but after any command
@@ -456,13 +494,15 @@ impl<W: World> Exchange<W> {
         if of_all.iter().any(|word| request.is(1, word)) {
             return self.pass(key, request, command, false);
         }
+        if !["id", "info", "kill"].iter().any(|word| request.is(1, word)) {
+            return self.pass_special(key, list, command, true, Special::Binds);
+        }
         if !self.pass(key, request, command, true) {
             return false;
         }
-        let Some(client) = self.clients.get_mut(key) else { return true };
-        client.session().clings = true;
-        // What sets something that is not known here can't be set again.
-        client.session().is_bound |= !["id", "info", "kill"].iter().any(|word| request.is(1, word));
+        if let Some(client) = self.clients.get_mut(key) {
+            client.session().clings = true;
+        }
         true
     }
 
@@ -496,6 +536,9 @@ impl<W: World> Exchange<W> {
     }
 
     fn reset(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        if request.len() > 1 {
+            return self.pass(key, request, command, false);
+        }
         if !self.is_answered(key) {
             return self.is_gone(key);
         }
