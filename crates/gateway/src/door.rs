@@ -15,6 +15,7 @@ use crate::event_loop::Order;
 use crate::exchange::accepts;
 use crate::instance::Instance;
 use crate::sight::Refusal;
+use crate::socket::Socket;
 use crate::table::Loops;
 
 /// What Redis itself tells a client for whom it has no place.
@@ -229,7 +230,10 @@ impl Guard {
             return;
         };
         match client.into_std().and_then(|client| prepare(&client).map(|()| client)) {
-            Ok(socket) => self.loops.of(&self.instance).send(Order::Admit { socket, vip: self.vip, from, guest }),
+            Ok(socket) => {
+                let socket = Socket::of_client(socket, self.instance.terms());
+                self.loops.of(&self.instance).send(Order::Admit { socket, vip: self.vip, from, guest });
+            }
             Err(error) => debug!(%from, %error, "the client was gone before it was served"),
         }
     }

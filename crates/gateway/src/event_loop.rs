@@ -2,9 +2,9 @@
 //! with the one that took it in.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::TcpStream;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,8 +21,9 @@ use tracing::error;
 use crate::connection::ClientAddr;
 use crate::exchange::{Exchange, Held, LoopRoute, Moved};
 use crate::instance::{Guest, Instance};
+use crate::socket::Socket;
 use crate::succession::Departure;
-use crate::world::{Interest, Ready, Token, Wire, World};
+use crate::world::{Interest, Ready, Token, World};
 
 /// How many sockets are looked at before the next question which are ready.
 const EVENTS: usize = 512;
@@ -34,7 +35,7 @@ const IS_NODE: u64 = 1 << 31;
 /// What a loop is told to do.
 pub(crate) enum Order {
     Admit {
-        socket: TcpStream,
+        socket: Socket,
         vip: Vip,
         from: ClientAddr,
         guest: Guest,
@@ -129,7 +130,7 @@ fn run(mut exchange: Exchange<Epoll>, inbox: &Inbox) {
             for order in orders {
                 match order {
                     Order::Admit { socket, vip, from, guest } => {
-                        exchange.admit(Socket(socket), vip, from, guest);
+                        exchange.admit(socket, vip, from, guest);
                     }
                     Order::SetRoutes(routes, done) => {
                         exchange.set_routes(&routes);
@@ -143,9 +144,8 @@ fn run(mut exchange: Exchange<Epoll>, inbox: &Inbox) {
                     }
                     Order::Depart(departure) => {
                         exchange.settle();
-                        let is_over = departure.take(|parcel| {
-                            exchange.tell_all(|moved, wire| parcel.add(moved, wire.map(|socket| socket.0.as_fd())))
-                        });
+                        let is_over = departure
+                            .take(|parcel| exchange.tell_all(|moved, wire| parcel.add(moved, wire.map(AsFd::as_fd))));
                         if is_over {
                             // What is closed here lives on there.
                             return;
@@ -153,7 +153,7 @@ fn run(mut exchange: Exchange<Epoll>, inbox: &Inbox) {
                         exchange.world().now = Instant::now();
                     }
                     Order::TakeOver(all, done) => {
-                        let wire = |socket: OwnedFd| Socket(TcpStream::from(socket));
+                        let wire = |socket: OwnedFd| Socket::plain(TcpStream::from(socket));
                         let all = all.into_iter().map(|(of, moved, socket)| (of, moved, socket.map(wire)));
                         exchange.take_over(all.collect());
                         let _ = done.send(());
@@ -214,7 +214,7 @@ impl World for Epoll {
         let socket = socket_with(family, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
         match connect(&socket, &to.0) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(Socket(TcpStream::from(socket))),
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(Socket::plain(TcpStream::from(socket))),
             Err(error) => Err(error.into()),
         }
     }
@@ -229,9 +229,9 @@ impl World for Epoll {
             Token::Node(key) => key | IS_NODE,
         });
         if is_new {
-            epoll::add(&self.epoll, &wire.0, data, flags)?;
+            epoll::add(&self.epoll, wire, data, flags)?;
         } else {
-            epoll::modify(&self.epoll, &wire.0, data, flags)?;
+            epoll::modify(&self.epoll, wire, data, flags)?;
         }
         Ok(())
     }
@@ -242,32 +242,5 @@ impl World for Epoll {
 
     fn time(&self) -> Millis {
         wall_time()
-    }
-}
-
-/// A connection.
-struct Socket(TcpStream);
-
-impl Wire for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn connected(&mut self) -> io::Result<()> {
-        sockopt::socket_error(&self.0)??;
-        // There is no error yet either while it is under way.
-        self.0.peer_addr().map(drop).map_err(|error| match error.kind() {
-            io::ErrorKind::NotConnected => io::ErrorKind::WouldBlock.into(),
-            _ => error,
-        })
-    }
-
-    fn end_in_order(&mut self) {
-        // It fails only for what is no socket.
-        let _ = sockopt::set_socket_linger(&self.0, None);
     }
 }

@@ -47,6 +47,11 @@ impl Folder {
         Ok(Folder { path, handle, lock: lock.into() })
     }
 
+    /// The data folder that it is in.
+    pub(crate) fn data(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     pub(crate) fn lock(&self) -> BorrowedFd<'_> {
         self.lock.as_fd()
     }

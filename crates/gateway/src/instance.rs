@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use crate::commands::{Commands, KNOWN};
 use crate::event_loop::wall_time;
 use crate::scripts::Scripts;
 use crate::sight::{Refusal, Sight};
+use crate::tls::Terms;
 
 /// How far ahead of its rate an instance may be: what it did not use for so long it may use at once.
 const BURST: Duration = Duration::from_millis(100);
@@ -20,6 +22,7 @@ pub(crate) struct Instance {
     pub(crate) number: usize,
     rules: RwLock<Arc<Rules>>,
     asks_for_password: AtomicBool,
+    tls: RwLock<Option<(model::Tls, Arc<Terms>)>>,
     present: Mutex<Present>,
     scripts: Mutex<Scripts>,
     /// The commands that a node has.
@@ -54,6 +57,7 @@ impl Instance {
             number,
             rules: RwLock::default(),
             asks_for_password: AtomicBool::new(false),
+            tls: RwLock::default(),
             present: Mutex::default(),
             scripts: Mutex::default(),
             commands: Mutex::default(),
@@ -73,6 +77,27 @@ impl Instance {
         self.asks_for_password.store(logins.password.is_some(), Ordering::Relaxed);
         let rules = Arc::new(Rules { limits, logins: logins.clone() });
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// Takes connections by TLS as a table says; what can't be read leaves it as it was.
+    pub(crate) fn set_tls(&self, data: &Path, tls: Option<&model::Tls>) {
+        let mut current = self.tls.write().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().map(|(known, _)| known) == tls {
+            return;
+        }
+        match tls.map(|tls| Ok((tls.clone(), Arc::new(Terms::load(data, tls)?)))).transpose() {
+            Ok(terms) => *current = terms,
+            Err(error) => {
+                let error: std::io::Error = error;
+                tracing::error!(instance = %self.id, %error, "the certificate can't be used, so TLS stays as it was");
+            }
+        }
+    }
+
+    /// How it takes connections by TLS, if it does.
+    pub(crate) fn terms(&self) -> Option<Arc<Terms>> {
+        let current = self.tls.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(_, terms)| terms.clone())
     }
 
     pub(crate) fn rules(&self) -> Arc<Rules> {

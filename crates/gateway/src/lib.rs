@@ -9,7 +9,7 @@
 //! force. A `door` is one customer's address and an `instance` what the connections of all its addresses share. Clients
 //! are served by an `event_loop` a core, each with an `exchange` that puts them through to nodes: it finds requests
 //! (`framing`) and replies (`replies`) in what passes, knows what a request means (`commands`, `login`), and what of a client
-//! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to, and
+//! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to (`socket`, with `tls`), and
 //! `sight` what is seen of all that. `succession` is how another process takes the place of this one.
 
 mod address;
@@ -28,8 +28,10 @@ mod replies;
 mod scripts;
 mod session;
 mod sight;
+mod socket;
 mod succession;
 mod table;
+mod tls;
 mod world;
 
 use std::future::Future;

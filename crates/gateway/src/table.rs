@@ -252,6 +252,7 @@ impl Gateway {
             let id = &route.instance;
             let instance = self.instance(id);
             instance.set(route.limits, &route.logins);
+            instance.set_tls(self.folder.data(), route.tls.as_ref());
             let loops = &self.loops;
             let door = self.doors.entry(*vip).or_insert_with(|| Door::new(*vip, instance.clone(), loops.clone()));
             door.narrow(route, &instance);

@@ -16,6 +16,21 @@ pub(crate) trait Wire {
     /// Whether a connection that was begun has come about.
     fn connected(&mut self) -> io::Result<()>;
 
+    /// Sends what was written and is kept, as far as that can be done now.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whether something that was written is kept.
+    fn has_unsent(&self) -> bool {
+        false
+    }
+
+    /// Whether the two sides have yet to agree on how they speak.
+    fn is_greeting(&self) -> bool {
+        false
+    }
+
     /// Whether another process can have it as it is.
     fn can_move(&self) -> bool {
         true

@@ -18,12 +18,14 @@ use crate::connection::ClientAddr;
 use crate::instance::Instance;
 use crate::session::Identity;
 use crate::sight::{Ending, Sight};
-use crate::world::World;
+use crate::world::{Wire as _, World};
 
 /// How long a former primary may take to answer what it was asked before it was held.
 pub(super) const PART_FOR: Duration = Duration::from_secs(1);
 /// How long a client waits whose command was broken off, as a change of the primary does, for that change.
 const LIMBO_FOR: Duration = Duration::from_secs(2);
+/// How long a client may take to agree on how it speaks.
+const GREETS_WITHIN: Duration = Duration::from_secs(10);
 /// How long clients are held until a new primary has the scripts that the former one had.
 const LOAD_FOR: Duration = Duration::from_secs(1);
 
@@ -77,6 +79,8 @@ pub(super) struct Branch {
     pub(super) dialing: Vec<UpstreamKey>,
     /// Whether the primary has yet to get the scripts that clients rely on.
     pub(super) loads_scripts: bool,
+    /// How long a client may ask for nothing.
+    pub(super) idle_limit: Option<Duration>,
     pub(super) sight: Sight,
     pub(super) replicas: Replicas,
 }
@@ -161,12 +165,14 @@ impl<W: World> Exchange<W> {
                 prober: None,
                 dialing: Vec::new(),
                 loads_scripts: false,
+                idle_limit: None,
                 sight: Sight::new(self.number, self.world.time()),
                 replicas: Replicas::default(),
             })
         });
         let branch = &mut self.branches[key];
         branch.instance = route.instance.clone();
+        branch.idle_limit = route.instance.rules().limits.idle.map(Duration::from_secs);
         branch.sight.set_slow_after(route.instance.rules().limits.slow_after_ms);
         // All open addresses of an instance lead to the same node.
         if let Some(target) = &route.target {
@@ -445,5 +451,27 @@ impl<W: World> Exchange<W> {
     }
 
     /// Ends clients that ask for nothing as long as their instance lets nobody.
-    pub(super) fn end_idle_clients(&mut self) {}
+    pub(super) fn end_idle_clients(&mut self) {
+        let now = self.world.now();
+        let mut idle = Vec::new();
+        for (key, client) in &self.clients {
+            let silent_for = now.saturating_duration_since(client.active_at);
+            if client.wire.is_greeting() && silent_for >= GREETS_WITHIN {
+                idle.push(key);
+                continue;
+            }
+            let waits_for_more = client.wait == Wait::Nothing && client.in_flight == 0;
+            let hears = client.session.as_ref().is_some_and(|session| !session.topics.is_empty());
+            if !waits_for_more || hears {
+                continue;
+            }
+            let limit = self.branches.get(client.branch).and_then(|branch| branch.idle_limit);
+            if limit.is_some_and(|limit| silent_for >= limit) {
+                idle.push(key);
+            }
+        }
+        for key in idle {
+            self.drop_client(key, End::Order, Ending::Idle);
+        }
+    }
 }

@@ -186,7 +186,8 @@ impl<W: World> Exchange<W> {
                 self.pause(key);
                 self.watch_client(key);
             }
-            Err(error) if is_passing(&error) => {}
+            // A greeting may have something to be sent.
+            Err(error) if is_passing(&error) => self.watch_client(key),
             Err(error) => {
                 debug!(from = %client.from, %error, "a client's connection broke");
                 self.drop_client(key, End::Order, Ending::Client);
@@ -378,8 +379,10 @@ impl<W: World> Exchange<W> {
     pub(super) fn leave(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.is_leaving = true;
-        if client.output.is_empty() {
+        if client.output.is_empty() && !client.wire.has_unsent() {
             self.drop_client(key, End::Order, Ending::Client);
+        } else {
+            self.watch_client(key);
         }
     }
 
@@ -418,6 +421,9 @@ impl<W: World> Exchange<W> {
                 Err(_) => return,
             }
             if written == bytes.len() {
+                if client.wire.has_unsent() {
+                    self.watch_client(key);
+                }
                 return;
             }
         }
@@ -436,6 +442,9 @@ impl<W: World> Exchange<W> {
     fn flush(&mut self, key: ClientKey) {
         let now = self.world.now();
         let Some(client) = self.clients.get_mut(key) else { return };
+        if client.wire.flush().is_err() {
+            return self.drop_client(key, End::Order, Ending::Client);
+        }
         let outbound = &client.guest.instance.outbound;
         let at_once = if outbound.is_limited() { LIMITED_CHUNK } else { usize::MAX };
         let mut mutes_until = None;
@@ -461,7 +470,7 @@ impl<W: World> Exchange<W> {
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.written == client.output.len() {
             (client.output, client.written) = (Vec::new(), 0);
-            if client.is_leaving {
+            if client.is_leaving && !client.wire.has_unsent() {
                 return self.drop_client(key, End::Order, Ending::Client);
             }
         } else if client.written > MOST_OUTPUT {
@@ -482,7 +491,7 @@ impl<W: World> Exchange<W> {
         let Some(client) = self.clients.get_mut(key) else { return };
         let interest = Interest {
             reads: client.wait == Wait::Nothing && !client.has_ended && !client.is_leaving,
-            writes: !client.output.is_empty() && !client.is_muted,
+            writes: !client.output.is_empty() && !client.is_muted || client.wire.has_unsent(),
             end: client.wait == Wait::Block,
         };
         if interest == client.watched {

@@ -757,9 +757,8 @@ impl<W: World> Exchange<W> {
                 continue;
             }
             // Well before the engine does it by itself, perhaps at the moment of a request.
-            let ended_after = self.branches.get(upstream.branch).and_then(|branch| branch.instance.rules().limits.idle);
-            let shared_for =
-                ended_after.map_or(SHARED_IDLE_FOR, |secs| SHARED_IDLE_FOR.min(Duration::from_secs(secs) / 2));
+            let ended_after = self.branches.get(upstream.branch).and_then(|branch| branch.idle_limit);
+            let shared_for = ended_after.map_or(SHARED_IDLE_FOR, |limit| SHARED_IDLE_FOR.min(limit / 2));
             match upstream.owner.map(|owner| self.clients.get(owner)) {
                 None if is_idle(shared_for) || upstream.phase == Phase::Parting => idle.push(key),
                 Some(None) => idle.push(key),
