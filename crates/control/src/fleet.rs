@@ -24,8 +24,8 @@ use crate::{parameters, routes};
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
 pub use self::roles::Roles;
 pub(crate) use self::roles::{
-    NEAR, await_stream, fail_over, go_on, hand_over, keep_roles, keeps_clients, primary_of, start_streams,
-    stream_again, successors, take_over,
+    NEAR, await_stream, fail_over, hand_over, keep_roles, primary_of, start_streams, stream_again, successors,
+    take_over,
 };
 
 /// The pause between two looks at a node that is about to be ready.
@@ -450,6 +450,25 @@ async fn on_running<F: Future<Output = Result<(), NodeError>>>(
 fn customers(cx: &FlowCx, wanted: &Wanted) -> Result<Vec<AclUser>, FleetError> {
     let users = spec::users(&cx.sealer, wanted)?;
     Ok(users.into_iter().filter(|user| user.name != spec::ADMIN).collect())
+}
+
+/// How long the gateway holds clients at most, should nobody tell it to go on.
+const KEPT_FOR: Duration = Duration::from_secs(2);
+
+/// Has the gateway keep what clients ask for, until another primary is in its table. Whether the primary has answered all that
+/// it was asked before: otherwise it must hold its clients itself.
+pub(crate) async fn keeps_clients(cx: &FlowCx, id: &InstanceId) -> bool {
+    cx.gateway.hold(id, KEPT_FOR).await.unwrap_or_else(|error| {
+        tracing::warn!(instance = %id, error, "the gateway does not hold the clients");
+        false
+    })
+}
+
+/// Has the gateway go on with what it keeps. Where it can't be told it does so by itself before long.
+pub(crate) async fn go_on(cx: &FlowCx, id: &InstanceId) {
+    if let Err(error) = cx.gateway.resume(id).await {
+        tracing::warn!(instance = %id, error, "the gateway is not told to go on");
+    }
 }
 
 /// Puts the ledger's routes in force.

@@ -6,8 +6,8 @@
 //! (a transaction, a subscription, a wait) a client has an upstream of its own, until nothing of that is left. Since what
 //! is left is known ([`Session`]), any upstream can be replaced by one to another node: that is what a switch does.
 //!
-//! - `clients` is what comes from clients and goes to them, `requests` what each request means,
-//! - `upstreams` how connections to nodes are made and lost, `answers` what comes from them,
+//! - `clients` is what comes from clients and goes to them, `requests` and `identities` what each request means,
+//! - `upstreams` and `losses` how connections to nodes are made and lost, `answers` what comes from them,
 //! - `readers` how replicas answer reads,
 //! - `branches` what the table says, and how clients are held and moved; `seen` is what is noted of all that,
 //! - `moving` how all of it goes to another process.
@@ -17,6 +17,8 @@
 mod answers;
 mod branches;
 mod clients;
+mod identities;
+mod losses;
 mod moving;
 mod readers;
 mod requests;

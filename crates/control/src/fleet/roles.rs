@@ -19,7 +19,7 @@ use ledger::{Instance, NewEvent, Node, insert_event};
 use model::{Epoch, InstanceId, NodeAddr, NodeId, NodeRole};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{FleetError, load, load_node, put_routes_in_force};
+use super::{FleetError, go_on, keeps_clients, load, load_node, put_routes_in_force};
 use crate::cx::FlowCx;
 use crate::nodes::{NodeError, Peer, Replication};
 use crate::spec::{self, Wanted};
@@ -30,8 +30,6 @@ pub(crate) const NEAR: i64 = 1 << 20;
 const CATCH_UP_WITHIN: Duration = Duration::from_millis(500);
 /// How long one that is told what to do may take, once clients wait for it.
 const OBEYS_WITHIN: Duration = Duration::from_secs(1);
-/// How long the gateway holds clients at most, should nobody tell it to go on.
-const KEPT_FOR: Duration = Duration::from_secs(2);
 /// How soon clients who write all the time send their next write.
 const HELD_WITHIN: Duration = Duration::from_millis(3);
 /// How far behind a dead primary its successor may be.
@@ -158,22 +156,6 @@ pub(crate) async fn hand_over(cx: &FlowCx, id: &InstanceId, to: &NodeId) -> Resu
     arrange(cx, &instance, &nodes).await?;
     drop(alone);
     routed.map(drop)
-}
-
-/// Has the gateway keep what clients ask for, until another primary is in its table. Whether the primary has answered all that
-/// it was asked before: otherwise it must hold its clients itself.
-pub(crate) async fn keeps_clients(cx: &FlowCx, id: &InstanceId) -> bool {
-    cx.gateway.hold(id, KEPT_FOR).await.unwrap_or_else(|error| {
-        tracing::warn!(instance = %id, error, "the gateway does not hold the clients");
-        false
-    })
-}
-
-/// Has the gateway go on with what it keeps. Where it can't be told it does so by itself before long.
-pub(crate) async fn go_on(cx: &FlowCx, id: &InstanceId) {
-    if let Err(error) = cx.gateway.resume(id).await {
-        tracing::warn!(instance = %id, error, "the gateway is not told to go on");
-    }
 }
 
 /// A node that was not told all that clients rely on, such as that a password is no more, never leads.

@@ -13,7 +13,7 @@ use crate::connection::ClientAddr;
 use crate::framing::{Framed, Framer, Rest};
 use crate::instance::Guest;
 use crate::session::{Identity, Session};
-use crate::sight::{Ending, Trouble};
+use crate::sight::{Ending, Refusal, Trouble};
 use crate::world::{Interest, Ready, Wire, World};
 
 /// A client that has so much to read is given no more.
@@ -190,6 +190,9 @@ impl<W: World> Exchange<W> {
             Err(error) if is_passing(&error) => self.watch_client(key),
             Err(error) => {
                 debug!(from = %client.from, %error, "a client's connection broke");
+                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied) {
+                    client.guest.instance.refused(Refusal::Tls);
+                }
                 self.drop_client(key, End::Order, Ending::Client);
             }
         }

@@ -1,7 +1,6 @@
 //! What each request means, and where it goes.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use super::clients::{End, Wait};
 use super::{ClientKey, Exchange, UpstreamKey};
 use crate::commands::{Command, Kind, Timeout, Topic};
 use crate::framing::{Framer, write_request};
-use crate::login::{self, Means};
+use crate::login::Means;
 use crate::session::{Identity, Transaction, Voice};
 use crate::sight::Ending;
 use crate::world::World;
@@ -25,24 +24,24 @@ pub(super) struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// How many arguments it has, its name among them.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.framer.len()
     }
 
-    fn arg(&self, index: usize) -> &'a [u8] {
+    pub(super) fn arg(&self, index: usize) -> &'a [u8] {
         self.framer.arg(self.bytes, index)
     }
 
-    fn is(&self, index: usize, word: &str) -> bool {
+    pub(super) fn is(&self, index: usize, word: &str) -> bool {
         self.arg(index).eq_ignore_ascii_case(word.as_bytes())
     }
 
-    fn args(&self, from: usize) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn args(&self, from: usize) -> impl Iterator<Item = &'a [u8]> {
         (from..self.len()).map(|index| self.arg(index))
     }
 
     /// As a list, whatever it came as.
-    fn list(&self) -> &'a [u8] {
+    pub(super) fn list(&self) -> &'a [u8] {
         self.framer.request(self.bytes, self.length)
     }
 }
@@ -134,22 +133,29 @@ impl<W: World> Exchange<W> {
         true
     }
 
-    fn is_gone(&self, key: ClientKey) -> bool {
+    pub(super) fn is_gone(&self, key: ClientKey) -> bool {
         !self.clients.contains_key(key)
     }
 
     /// Sends a request on that needs nothing else.
-    fn pass(&mut self, key: ClientKey, request: &Request<'_>, command: Command, own: bool) -> bool {
+    pub(super) fn pass(&mut self, key: ClientKey, request: &Request<'_>, command: Command, own: bool) -> bool {
         self.pass_as(key, request.list(), command, own, What::Plain)
     }
 
-    fn pass_as(&mut self, key: ClientKey, request: &[u8], command: Command, own: bool, what: What) -> bool {
+    pub(super) fn pass_as(&mut self, key: ClientKey, request: &[u8], command: Command, own: bool, what: What) -> bool {
         let Some(upstream) = self.place(key, own) else { return self.is_gone(key) };
         self.send(key, upstream, request, command, what);
         true
     }
 
-    fn pass_special(&mut self, key: ClientKey, request: &[u8], command: Command, own: bool, what: Special) -> bool {
+    pub(super) fn pass_special(
+        &mut self,
+        key: ClientKey,
+        request: &[u8],
+        command: Command,
+        own: bool,
+        what: Special,
+    ) -> bool {
         self.pass_as(key, request, command, own, What::Special(Box::new(what)))
     }
 
@@ -166,7 +172,7 @@ impl<W: World> Exchange<W> {
     }
 
     /// Whether all that the client has asked for is answered; else it waits for that.
-    fn is_answered(&mut self, key: ClientKey) -> bool {
+    pub(super) fn is_answered(&mut self, key: ClientKey) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return false };
         if client.in_flight > 0 {
             client.wait = Wait::Answers;
@@ -175,7 +181,7 @@ impl<W: World> Exchange<W> {
     }
 
     /// Has the client wait until what was just sent is answered.
-    fn await_answer(&mut self, key: ClientKey) -> bool {
+    pub(super) fn await_answer(&mut self, key: ClientKey) -> bool {
         if let Some(client) = self.clients.get_mut(key) {
             client.wait = Wait::Answers;
         }
@@ -351,161 +357,6 @@ impl<W: World> Exchange<W> {
         self.await_block(key)
     }
 
-    fn auth(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
-        let (user, password) = match request.len() {
-            2 => (None, request.arg(1)),
-            3 => (Some(request.arg(1)), request.arg(2)),
-            _ => return self.pass(key, request, command, false),
-        };
-        let Some(client) = self.clients.get(key) else { return true };
-        let instance = &client.guest.instance;
-        let (credential, means) = login::read(user, password, &instance.id, &instance.rules().logins);
-        let mut args: Vec<&[u8]> = vec![b"AUTH"];
-        args.extend(credential.user.as_deref());
-        args.push(&credential.password);
-        let mut list = Vec::new();
-        write_request(&args, &mut list);
-        let wanted = Identity { login: Some(Arc::new(credential)), ..client.identity.clone() };
-        let has = Identity { login: wanted.login.clone(), ..Identity::default() };
-        self.identify(
-            key,
-            &list,
-            command,
-            Turn { wanted, from: Identity::default(), has, means: Some(means), name: None },
-        )
-    }
-
-    fn hello(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
-        let Some(client) = self.clients.get(key) else { return true };
-        let protocol = match request.arg(1) {
-            b"2" => 2,
-            b"3" => 3,
-            // It changes nothing.
-            _ => return self.pass(key, request, command, false),
-        };
-        let mut args: Vec<Vec<u8>> = request.args(0).map(<[u8]>::to_vec).collect();
-        let (mut login, mut means, mut name) = (None, None, None);
-        let mut at = 2;
-        while at < args.len() {
-            if request.is(at, "auth") && at + 2 < args.len() {
-                let instance = &client.guest.instance;
-                let logins = &instance.rules().logins;
-                let (credential, meant) = login::read(Some(&args[at + 1]), &args[at + 2], &instance.id, logins);
-                args[at + 1] = credential.user.clone().unwrap_or_else(|| b"default".to_vec());
-                args[at + 2].clone_from(&credential.password);
-                (login, means) = (Some(Arc::new(credential)), Some(meant));
-                at += 3;
-            } else if request.is(at, "setname") && at + 1 < args.len() {
-                name = Some(args[at + 1].clone());
-                at += 2;
-            } else {
-                // It is wrong, and the node says so.
-                return self.pass(key, request, command, false);
-            }
-        }
-        let mut list = Vec::new();
-        write_request(&args, &mut list);
-        let from = match &login {
-            Some(_) => Identity::default(),
-            None => Identity { login: client.identity.login.clone(), ..Identity::default() },
-        };
-        let login = login.or_else(|| client.identity.login.clone());
-        let has = Identity { login: login.clone(), protocol, database: 0 };
-        let wanted = Identity { login, protocol, database: client.identity.database };
-        self.identify(key, &list, command, Turn { wanted, from, has, means, name })
-    }
-
-    fn select(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
-        let Some(client) = self.clients.get(key) else { return true };
-        let number = std::str::from_utf8(request.arg(1)).ok().and_then(|number| number.parse().ok());
-        let Some(database) = number.filter(|_| request.len() == 2) else {
-            return self.pass(key, request, command, false);
-        };
-        let wanted = Identity { database, ..client.identity.clone() };
-        let from = Identity { database: 0, ..client.identity.clone() };
-        self.identify(key, request.list(), command, Turn { has: wanted.clone(), wanted, from, means: None, name: None })
-    }
-
-    /// Has a node judge a request by which the client becomes another: over an upstream for which it changes nothing,
-    /// because that is what the client is to become; else over a fresh one, which becomes that if it may.
-    fn identify(&mut self, key: ClientKey, request: &[u8], command: Command, turn: Turn) -> bool {
-        if !self.is_answered(key) {
-            return self.is_gone(key);
-        }
-        let Some(client) = self.clients.get_mut(key) else { return true };
-        if client.owns || client.needs_own() {
-            let Some(upstream) = self.place(key, true) else { return self.is_gone(key) };
-            let is_trial = self.upstreams.get(upstream).is_some_and(|upstream| upstream.is_trial);
-            // Only a fresh one is as the request leaves it; else it stays what it is in all that is not asked for.
-            let turn = if is_trial { turn } else { Turn { has: turn.wanted.clone(), ..turn } };
-            self.send(key, upstream, request, command, What::Special(Box::new(Special::Turn(turn))));
-            return self.await_answer(key);
-        }
-        if let Some(upstream) = self.pooled(key, &turn.wanted) {
-            let turn = Turn { has: turn.wanted.clone(), ..turn };
-            self.clients[key].upstream = Some(upstream);
-            self.send(key, upstream, request, command, What::Special(Box::new(Special::Turn(turn))));
-            return self.await_answer(key);
-        }
-        self.open_trial(key, turn.from);
-        self.is_gone(key)
-    }
-
-    fn client_command(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
-        let list = request.list();
-        let length = request.len();
-        if request.is(1, "setname") && length == 3 {
-            return self.pass_special(key, list, command, false, Special::Name(request.arg(2).to_vec()));
-        }
-        if request.is(1, "setinfo") && length == 4 {
-            let attribute = request.arg(2).to_ascii_lowercase();
-            return self.pass_special(key, list, command, false, Special::Library(attribute, request.arg(3).to_vec()));
-        }
-        if request.is(1, "getname") && length == 2 {
-            return self.pass_special(key, list, command, false, Special::GetName);
-        }
-        if request.is(1, "reply") && length == 3 {
-            let voice = match () {
-                () if request.is(2, "on") => Voice::On,
-                () if request.is(2, "off") => Voice::Off,
-                () if request.is(2, "skip") => Voice::Skips,
-                () => return self.pass(key, request, command, false),
-            };
-            // The node answers them all, and is only asked whether this client may ask for it.
-            let asks = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n";
-            return self.pass_special(key, asks, command, false, Special::Voice(voice));
-        }
-        if request.is(1, "tracking") && length >= 3 {
-            if !self.is_answered(key) {
-                return self.is_gone(key);
-            }
-            let request_to_keep = request.is(2, "on").then(|| list.to_vec());
-            // Another connection's id means nothing once that is another one.
-            let is_bound = request.args(3).any(|word| word.eq_ignore_ascii_case(b"redirect"));
-            return self.pass_special(key, list, command, true, Special::Tracking(request_to_keep, is_bound))
-                && self.await_answer(key);
-        }
-        if (request.is(1, "no-evict") || request.is(1, "no-touch")) && length == 3 {
-            let keep = request.is(2, "on").then(|| list.to_vec());
-            let word = request.arg(1).to_ascii_lowercase();
-            return self.pass_special(key, list, command, true, Special::Setting(word, keep));
-        }
-        let of_all = ["getredir", "help", "pause", "trackinginfo", "unblock", "unpause", "caching", "list"];
-        if of_all.iter().any(|word| request.is(1, word)) {
-            return self.pass(key, request, command, false);
-        }
-        if !["id", "info", "kill"].iter().any(|word| request.is(1, word)) {
-            return self.pass_special(key, list, command, true, Special::Binds);
-        }
-        if !self.pass(key, request, command, true) {
-            return false;
-        }
-        if let Some(client) = self.clients.get_mut(key) {
-            client.session().clings = true;
-        }
-        true
-    }
-
     fn subscribe(&mut self, key: ClientKey, request: &Request<'_>, command: Command, topic: Topic) -> bool {
         if request.len() < 2 {
             return self.pass(key, request, command, false);
@@ -577,7 +428,7 @@ impl<W: World> Exchange<W> {
     }
 
     /// From this request on, passes everything as it comes, both ways.
-    fn splice(&mut self, key: ClientKey, request: &Request<'_>) -> bool {
+    pub(super) fn splice(&mut self, key: ClientKey, request: &Request<'_>) -> bool {
         if !self.is_answered(key) {
             return self.is_gone(key);
         }
@@ -619,7 +470,7 @@ pub(super) struct Turn {
     /// What the client becomes.
     pub(super) wanted: Identity,
     /// What a fresh connection must be before.
-    from: Identity,
+    pub(super) from: Identity,
     /// What a fresh connection is after.
     pub(super) has: Identity,
     pub(super) means: Option<Means>,

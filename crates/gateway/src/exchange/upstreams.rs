@@ -13,23 +13,17 @@ use super::clients::{End, Wait, is_passing};
 use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
 use crate::replies::Replies;
 use crate::session::Identity;
-use crate::sight::{Ending, Trouble};
+use crate::sight::Ending;
 use crate::world::{Interest, Ready, Wire, World};
 
 /// How long a client waits for a node that does not answer, such as one that is restarting.
 const DIAL_FOR: Duration = Duration::from_secs(10);
 /// Between two attempts. It is what a client may lose against the moment in which the node is back.
 const DIAL_PAUSE: Duration = Duration::from_millis(10);
-/// How long an upstream is kept that nobody uses: one that is shared, and a client's own.
-const SHARED_IDLE_FOR: Duration = Duration::from_secs(60);
-const OWN_IDLE_FOR: Duration = Duration::from_secs(1);
 /// That it is not known where in the output the oldest request begins.
 const UNKNOWN: usize = usize::MAX / 2;
 /// How much is kept of what was sent and not answered.
 const MOST_SENT: usize = super::CHUNK;
-/// How long a slow client may keep others' answers waiting behind its own.
-pub(super) const STALL_FOR: Duration = Duration::from_secs(2);
-
 /// How far a connection to a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
@@ -84,7 +78,7 @@ pub(super) struct Upstream<S> {
     pub(super) tries: u32,
     pub(super) dials_until: Instant,
     pub(super) watched: Interest,
-    used_at: Instant,
+    pub(super) used_at: Instant,
 }
 
 impl<S> Upstream<S> {
@@ -273,7 +267,7 @@ impl<W: World> Exchange<W> {
     }
 
     /// Begins a connection to the primary of a branch, which has one.
-    fn open(&mut self, branch: BranchKey, wanted: Identity, owner: Option<ClientKey>) -> UpstreamKey {
+    pub(super) fn open(&mut self, branch: BranchKey, wanted: Identity, owner: Option<ClientKey>) -> UpstreamKey {
         let addr = self.branches[branch].target.as_ref().map(|target| target.addr);
         let key = self.add_upstream(branch, addr, wanted.clone(), owner);
         if owner.is_none() {
@@ -351,7 +345,7 @@ impl<W: World> Exchange<W> {
         }
     }
 
-    fn dial_later(&mut self, key: UpstreamKey, error: &std::io::Error) {
+    pub(super) fn dial_later(&mut self, key: UpstreamKey, error: &std::io::Error) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         debug!(node = %upstream.addr, %error, "the node does not answer");
         if upstream.reader.is_some() {
@@ -373,40 +367,12 @@ impl<W: World> Exchange<W> {
     }
 
     /// Has others try again who waited until this one was through, or had given up.
-    fn stop_probing(&mut self, branch: BranchKey, key: UpstreamKey) {
+    pub(super) fn stop_probing(&mut self, branch: BranchKey, key: UpstreamKey) {
         let Some(branch) = self.branches.get_mut(branch) else { return };
         if branch.prober == Some(key) {
             branch.prober = None;
             for waiting in std::mem::take(&mut branch.dialing) {
                 self.set_timer(Duration::ZERO, Timer::Dial(waiting));
-            }
-        }
-    }
-
-    pub(super) fn give_up(&mut self, key: UpstreamKey) {
-        let Some(upstream) = self.upstreams.get(key) else { return };
-        if !matches!(upstream.phase, Phase::Dialing | Phase::Connecting | Phase::Settling) {
-            return;
-        }
-        if self.world.now() < upstream.dials_until {
-            return;
-        }
-        debug!(node = %upstream.addr, "gave the node up");
-        if upstream.reader.is_some() {
-            return self.lose_reader(key);
-        }
-        self.fail(key);
-    }
-
-    /// Ends an upstream that could not become what it was to be, with the clients that wait for it.
-    pub(super) fn fail(&mut self, key: UpstreamKey) {
-        let Some(upstream) = self.remove_upstream(key) else { return };
-        for client in upstream.waiting.into_iter().chain(upstream.owner) {
-            if self.clients.get(client).is_some_and(|client| client.upstream == Some(key)) {
-                if let Some(branch) = self.branches.get_mut(upstream.branch) {
-                    branch.sight.troubled(Trouble::Unreachable);
-                }
-                self.cut(client, "there is no node for it");
             }
         }
     }
@@ -545,16 +511,6 @@ impl<W: World> Exchange<W> {
         self.settle_upstream(key);
     }
 
-    /// Ends an upstream whose owner is gone, having sent what the owner has asked for.
-    pub(super) fn disown(&mut self, key: UpstreamKey) {
-        let Some(mut upstream) = self.remove_upstream(key) else { return };
-        let (from, output) = (upstream.written, &upstream.output);
-        if let Some(wire) = upstream.wire.as_mut().filter(|_| upstream.phase != Phase::Connecting) {
-            // What can't be sent at once is lost with the client that had not waited for it.
-            let _ = wire.write(&output[from..]);
-        }
-    }
-
     pub(super) fn send_all(&mut self) {
         let mut unsent = std::mem::take(&mut self.unsent);
         for key in unsent.drain(..) {
@@ -635,150 +591,5 @@ impl<W: World> Exchange<W> {
             }
         }
         self.buffer = buffer;
-    }
-
-    /// A node has ended a connection, or is gone. Whoever waits for an answer can't know whether what they asked for was
-    /// done, and is reset; all others go on with another connection.
-    pub(super) fn lose(&mut self, key: UpstreamKey) {
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        if upstream.reader.is_some() {
-            return self.lose_reader(key);
-        }
-        if upstream.phase == Phase::Settling {
-            return self.dial_later(key, &std::io::ErrorKind::ConnectionReset.into());
-        }
-        let Some(upstream) = self.remove_upstream(key) else { return };
-        for pending in &upstream.pending {
-            self.cut(pending.client, "the node is gone, and its answer with it");
-        }
-        for client in upstream.waiting {
-            self.todo.push_back(client);
-        }
-        if let Some(owner) = upstream.owner
-            && self.clients.contains_key(owner)
-        {
-            if upstream.is_spliced {
-                return self.leave(owner);
-            }
-            self.carry(owner, true);
-        }
-    }
-
-    /// Gives a client whose upstream is gone another one, if it needs one.
-    pub(super) fn carry(&mut self, key: ClientKey, after_a_loss: bool) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        client.upstream = None;
-        client.owns = false;
-        if client.upload.is_some() || client.is_spliced {
-            return self.cut(key, "what it does can't be carried on elsewhere");
-        }
-        if client.wait == Wait::Upstream {
-            self.todo.push_back(key);
-        }
-        let Some(session) = &mut client.session else { return };
-        if !session.can_move() {
-            return self.cut(key, "its session can't be carried on elsewhere");
-        }
-        if std::mem::take(&mut session.watches) {
-            session.watched_elsewhere = true;
-        }
-        session.clings = false;
-        if !session.needs_own() {
-            return;
-        }
-        let (branch, identity) = (client.branch, client.identity.clone());
-        if self.branches.get(branch).is_none_or(|branch| branch.target.is_none()) {
-            return self.drop_client(key, End::Reset, Ending::Node);
-        }
-        let upstream = self.open(branch, identity, Some(key));
-        let Some(client) = self.clients.get_mut(key) else { return };
-        client.upstream = Some(upstream);
-        client.owns = true;
-        if let Some(upstream) = self.upstreams.get_mut(upstream) {
-            upstream.follows_a_loss = after_a_loss;
-        }
-    }
-
-    /// A slow client keeps its upstream from being read, for a time if others have answers there too.
-    pub(super) fn stall(&mut self, key: UpstreamKey, by: ClientKey) {
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        if upstream.stalled_by.is_some() {
-            return;
-        }
-        upstream.stalled_by = Some(by);
-        if upstream.owner.is_none() {
-            // Others go elsewhere from now on.
-            let wanted = upstream.wanted.clone();
-            let branch = &mut self.branches[upstream.branch];
-            if branch.pool.get(&wanted) == Some(&key) {
-                branch.pool.remove(&wanted);
-            }
-            branch.replicas.forget(key, upstream.reader, &wanted);
-            upstream.phase = Phase::Parting;
-            upstream.is_open = false;
-            self.set_timer(STALL_FOR, Timer::Unstall(key));
-        }
-        self.watch_upstream(key);
-    }
-
-    pub(super) fn unstall_for(&mut self, key: Option<UpstreamKey>, by: ClientKey) {
-        let Some(key) = key else { return };
-        if let Some(upstream) = self.upstreams.get_mut(key)
-            && upstream.stalled_by == Some(by)
-        {
-            upstream.stalled_by = None;
-            self.watch_upstream(key);
-        }
-    }
-
-    /// A client that was too slow for too long ends, if others wait for what is behind its answer.
-    pub(super) fn unstall(&mut self, key: UpstreamKey) {
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        let Some(by) = upstream.stalled_by else { return };
-        // A rate is for all of an instance's clients together.
-        let is_muted = self.clients.get(by).is_some_and(|client| client.is_muted);
-        if !is_muted && upstream.pending.iter().any(|pending| pending.client != by) {
-            upstream.stalled_by = None;
-            self.watch_upstream(key);
-            debug!("reset a client: it reads too slowly for those who wait behind it");
-            self.drop_client(by, End::Reset, Ending::Broken);
-        } else {
-            self.set_timer(STALL_FOR, Timer::Unstall(key));
-        }
-    }
-
-    /// Closes upstreams that nobody needs.
-    pub(super) fn sweep(&mut self) {
-        let now = self.world.now();
-        let mut idle = Vec::new();
-        for (key, upstream) in &self.upstreams {
-            let is_idle = |span| now.saturating_duration_since(upstream.used_at) >= span;
-            if !upstream.pending.is_empty() || upstream.unsent() > 0 || upstream.phase == Phase::Dialing {
-                continue;
-            }
-            // Well before the engine does it by itself, perhaps at the moment of a request.
-            let ended_after = self.branches.get(upstream.branch).and_then(|branch| branch.idle_limit);
-            let shared_for = ended_after.map_or(SHARED_IDLE_FOR, |limit| SHARED_IDLE_FOR.min(limit / 2));
-            match upstream.owner.map(|owner| self.clients.get(owner)) {
-                None if is_idle(shared_for) || upstream.phase == Phase::Parting => idle.push(key),
-                Some(None) => idle.push(key),
-                Some(Some(owner)) if is_idle(OWN_IDLE_FOR) && !owner.needs_own() && owner.wait == Wait::Nothing => {
-                    idle.push(key);
-                }
-                _ => {}
-            }
-        }
-        for key in idle {
-            let Some(upstream) = self.remove_upstream(key) else { continue };
-            if let Some(client) = upstream.owner.and_then(|owner| self.clients.get_mut(owner)) {
-                client.upstream = None;
-                client.owns = false;
-            }
-        }
-        self.learn_commands();
-        self.ask_how_far();
-        self.end_idle_clients();
-        let time = self.world.time();
-        self.branches.values_mut().for_each(|branch| branch.sight.tick(time));
     }
 }

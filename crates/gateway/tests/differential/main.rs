@@ -5,6 +5,7 @@
 //! of what clients track (they have been told to forget everything).
 //!
 //! `OPENCRS_DIFFERENTIAL_SEEDS=1000-2000` has it try those.
+#![expect(clippy::disallowed_methods, reason = "threads that wait for sockets, and no runtime that they could block")]
 
 #[path = "../common/mod.rs"]
 mod common;

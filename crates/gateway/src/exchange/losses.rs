@@ -1,0 +1,202 @@
+//! What becomes of clients whose connection to a node is lost, stands still, or is given up.
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::clients::{End, Wait};
+use super::upstreams::Phase;
+use super::{ClientKey, Exchange, Timer, UpstreamKey};
+use crate::sight::{Ending, Trouble};
+use crate::world::{Wire as _, World};
+
+/// How long an upstream is kept that nobody uses: one that is shared, and a client's own.
+const SHARED_IDLE_FOR: Duration = Duration::from_secs(60);
+const OWN_IDLE_FOR: Duration = Duration::from_secs(1);
+/// How long a slow client may keep others' answers waiting behind its own.
+pub(super) const STALL_FOR: Duration = Duration::from_secs(2);
+
+impl<W: World> Exchange<W> {
+    pub(super) fn give_up(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get(key) else { return };
+        if !matches!(upstream.phase, Phase::Dialing | Phase::Connecting | Phase::Settling) {
+            return;
+        }
+        if self.world.now() < upstream.dials_until {
+            return;
+        }
+        debug!(node = %upstream.addr, "gave the node up");
+        if upstream.reader.is_some() {
+            return self.lose_reader(key);
+        }
+        self.fail(key);
+    }
+
+    /// Ends an upstream that could not become what it was to be, with the clients that wait for it.
+    pub(super) fn fail(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.remove_upstream(key) else { return };
+        for client in upstream.waiting.into_iter().chain(upstream.owner) {
+            if self.clients.get(client).is_some_and(|client| client.upstream == Some(key)) {
+                if let Some(branch) = self.branches.get_mut(upstream.branch) {
+                    branch.sight.troubled(Trouble::Unreachable);
+                }
+                self.cut(client, "there is no node for it");
+            }
+        }
+    }
+
+    /// A node has ended a connection, or is gone. Whoever waits for an answer can't know whether what they asked for was
+    /// done, and is reset; all others go on with another connection.
+    pub(super) fn lose(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        if upstream.reader.is_some() {
+            return self.lose_reader(key);
+        }
+        if upstream.phase == Phase::Settling {
+            return self.dial_later(key, &std::io::ErrorKind::ConnectionReset.into());
+        }
+        let Some(upstream) = self.remove_upstream(key) else { return };
+        for pending in &upstream.pending {
+            self.cut(pending.client, "the node is gone, and its answer with it");
+        }
+        for client in upstream.waiting {
+            self.todo.push_back(client);
+        }
+        if let Some(owner) = upstream.owner
+            && self.clients.contains_key(owner)
+        {
+            if upstream.is_spliced {
+                return self.leave(owner);
+            }
+            self.carry(owner, true);
+        }
+    }
+
+    /// Gives a client whose upstream is gone another one, if it needs one.
+    pub(super) fn carry(&mut self, key: ClientKey, after_a_loss: bool) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.upstream = None;
+        client.owns = false;
+        if client.upload.is_some() || client.is_spliced {
+            return self.cut(key, "what it does can't be carried on elsewhere");
+        }
+        if client.wait == Wait::Upstream {
+            self.todo.push_back(key);
+        }
+        let Some(session) = &mut client.session else { return };
+        if !session.can_move() {
+            return self.cut(key, "its session can't be carried on elsewhere");
+        }
+        if std::mem::take(&mut session.watches) {
+            session.watched_elsewhere = true;
+        }
+        session.clings = false;
+        if !session.needs_own() {
+            return;
+        }
+        let (branch, identity) = (client.branch, client.identity.clone());
+        if self.branches.get(branch).is_none_or(|branch| branch.target.is_none()) {
+            return self.drop_client(key, End::Reset, Ending::Node);
+        }
+        let upstream = self.open(branch, identity, Some(key));
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.upstream = Some(upstream);
+        client.owns = true;
+        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+            upstream.follows_a_loss = after_a_loss;
+        }
+    }
+
+    /// A slow client keeps its upstream from being read, for a time if others have answers there too.
+    pub(super) fn stall(&mut self, key: UpstreamKey, by: ClientKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        if upstream.stalled_by.is_some() {
+            return;
+        }
+        upstream.stalled_by = Some(by);
+        if upstream.owner.is_none() {
+            // Others go elsewhere from now on.
+            let wanted = upstream.wanted.clone();
+            let branch = &mut self.branches[upstream.branch];
+            if branch.pool.get(&wanted) == Some(&key) {
+                branch.pool.remove(&wanted);
+            }
+            branch.replicas.forget(key, upstream.reader, &wanted);
+            upstream.phase = Phase::Parting;
+            upstream.is_open = false;
+            self.set_timer(STALL_FOR, Timer::Unstall(key));
+        }
+        self.watch_upstream(key);
+    }
+
+    pub(super) fn unstall_for(&mut self, key: Option<UpstreamKey>, by: ClientKey) {
+        let Some(key) = key else { return };
+        if let Some(upstream) = self.upstreams.get_mut(key)
+            && upstream.stalled_by == Some(by)
+        {
+            upstream.stalled_by = None;
+            self.watch_upstream(key);
+        }
+    }
+
+    /// A client that was too slow for too long ends, if others wait for what is behind its answer.
+    pub(super) fn unstall(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        let Some(by) = upstream.stalled_by else { return };
+        // A rate is for all of an instance's clients together.
+        let is_muted = self.clients.get(by).is_some_and(|client| client.is_muted);
+        if !is_muted && upstream.pending.iter().any(|pending| pending.client != by) {
+            upstream.stalled_by = None;
+            self.watch_upstream(key);
+            debug!("reset a client: it reads too slowly for those who wait behind it");
+            self.drop_client(by, End::Reset, Ending::Broken);
+        } else {
+            self.set_timer(STALL_FOR, Timer::Unstall(key));
+        }
+    }
+
+    /// Closes upstreams that nobody needs.
+    pub(super) fn sweep(&mut self) {
+        let now = self.world.now();
+        let mut idle = Vec::new();
+        for (key, upstream) in &self.upstreams {
+            let is_idle = |span| now.saturating_duration_since(upstream.used_at) >= span;
+            if !upstream.pending.is_empty() || upstream.unsent() > 0 || upstream.phase == Phase::Dialing {
+                continue;
+            }
+            // Well before the engine does it by itself, perhaps at the moment of a request.
+            let ended_after = self.branches.get(upstream.branch).and_then(|branch| branch.idle_limit);
+            let shared_for = ended_after.map_or(SHARED_IDLE_FOR, |limit| SHARED_IDLE_FOR.min(limit / 2));
+            match upstream.owner.map(|owner| self.clients.get(owner)) {
+                None if is_idle(shared_for) || upstream.phase == Phase::Parting => idle.push(key),
+                Some(None) => idle.push(key),
+                Some(Some(owner)) if is_idle(OWN_IDLE_FOR) && !owner.needs_own() && owner.wait == Wait::Nothing => {
+                    idle.push(key);
+                }
+                _ => {}
+            }
+        }
+        for key in idle {
+            let Some(upstream) = self.remove_upstream(key) else { continue };
+            if let Some(client) = upstream.owner.and_then(|owner| self.clients.get_mut(owner)) {
+                client.upstream = None;
+                client.owns = false;
+            }
+        }
+        self.learn_commands();
+        self.ask_how_far();
+        self.end_idle_clients();
+        let time = self.world.time();
+        self.branches.values_mut().for_each(|branch| branch.sight.tick(time));
+    }
+
+    /// Ends an upstream whose owner is gone, having sent what the owner has asked for.
+    pub(super) fn disown(&mut self, key: UpstreamKey) {
+        let Some(mut upstream) = self.remove_upstream(key) else { return };
+        let (from, output) = (upstream.written, &upstream.output);
+        if let Some(wire) = upstream.wire.as_mut().filter(|_| upstream.phase != Phase::Connecting) {
+            // What can't be sent at once is lost with the client that had not waited for it.
+            let _ = wire.write(&output[from..]);
+        }
+    }
+}
