@@ -1,0 +1,160 @@
+//! Connections by TLS, at the address that takes plain ones too.
+
+mod common;
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use common::*;
+use model::{Route, Tls, Vip};
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+
+type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Issuer {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    Issuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A key and its certificate.
+fn identity(issuer: &Issuer, name: &str) -> (KeyPair, rcgen::Certificate) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![name.into()]).unwrap().signed_by(&key, issuer).unwrap();
+    (key, certificate)
+}
+
+fn write_identity(issuer: &Issuer, vip: Vip, dir: &Path, file: &str) {
+    let (key, certificate) = identity(issuer, &vip.0.ip().to_string());
+    std::fs::write(dir.join(file), key.serialize_pem() + &certificate.pem()).unwrap();
+}
+
+async fn a_redis_with_tls(issuer: &Issuer, tls: impl FnOnce(&Path) -> Tls) -> (Rig, Redis, Route) {
+    let (rig, redis) = (Rig::start().await, Redis::start(&[]));
+    let mut route = route(1, free_vip(), target_at(redis.addr, 1));
+    write_identity(issuer, route.vip, rig.dir(), "one.pem");
+    route.tls = Some(tls(rig.dir()));
+    rig.enforce(1, &[route.clone()]).await;
+    (rig, redis, route)
+}
+
+fn terms(file: &str) -> Tls {
+    Tls { identity: file.into(), client_ca: None, is_required: false }
+}
+
+type Client = StreamOwned<ClientConnection, TcpStream>;
+
+fn connect(
+    issuer: &Issuer,
+    vip: Vip,
+    version: &'static SupportedProtocolVersion,
+    own: Option<(KeyPair, rcgen::Certificate)>,
+) -> Client {
+    let mut roots = RootCertStore::empty();
+    roots.add(issuer.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    let builder = builder.with_root_certificates(roots);
+    let config = match own {
+        None => builder.with_no_client_auth(),
+        Some((key, certificate)) => {
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    let name = ServerName::from(vip.0.ip());
+    let stream = TcpStream::connect(vip.0).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+}
+
+fn ask(client: &mut Client, request: &[u8], reply: &[u8]) {
+    client.write_all(request).unwrap();
+    let mut heard = vec![0; reply.len()];
+    client.read_exact(&mut heard).unwrap();
+    assert_eq!(heard, reply);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_and_plain_connections_come_in_at_one_address() {
+    let issuer = authority();
+    let (_rig, _redis, route) = a_redis_with_tls(&issuer, |_| terms("one.pem")).await;
+    for version in [&TLS12, &TLS13] {
+        ask(&mut connect(&issuer, route.vip, version, None), b"PING\r\n", b"+PONG\r\n");
+    }
+    assert_eq!(ask_once(route.vip, "PING").await, "+PONG");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_values_and_many_small_ones_pass_whole() {
+    const LENGTH: usize = 10 << 20;
+    let issuer = authority();
+    let (_rig, _redis, route) = a_redis_with_tls(&issuer, |_| terms("one.pem")).await;
+    let mut client = connect(&issuer, route.vip, &TLS13, None);
+    let value: Vec<u8> = (0..LENGTH).map(|at| (at.wrapping_mul(7) >> 3) as u8).collect();
+    let set = [format!("*3\r\n$3\r\nSET\r\n$1\r\nv\r\n${LENGTH}\r\n").as_bytes(), &value, b"\r\n"].concat();
+    ask(&mut client, &set, b"+OK\r\n");
+    ask(&mut client, b"GET v\r\n", &[format!("${LENGTH}\r\n").as_bytes(), &value, b"\r\n"].concat());
+    ask(&mut client, &b"PING\r\n".repeat(20_000), &b"+PONG\r\n".repeat(20_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_certificate_is_for_those_who_come_and_nobody_is_dropped() {
+    let issuer = authority();
+    let (rig, _redis, mut route) = a_redis_with_tls(&issuer, |_| terms("one.pem")).await;
+    let mut old = connect(&issuer, route.vip, &TLS13, None);
+    ask(&mut old, b"PING\r\n", b"+PONG\r\n");
+    let other = authority();
+    write_identity(&other, route.vip, rig.dir(), "two.pem");
+    route.tls = Some(terms("two.pem"));
+    rig.enforce(2, &[route.clone()]).await;
+    ask(&mut old, b"PING\r\n", b"+PONG\r\n");
+    ask(&mut connect(&other, route.vip, &TLS13, None), b"PING\r\n", b"+PONG\r\n");
+    assert!(connect(&issuer, route.vip, &TLS13, None).write_all(b"PING\r\n").is_err());
+    // One that can't be read changes nothing.
+    route.tls = Some(terms("none.pem"));
+    rig.enforce(3, &[route.clone()]).await;
+    ask(&mut connect(&other, route.vip, &TLS13, None), b"PING\r\n", b"+PONG\r\n");
+    route.tls = None;
+    rig.enforce(4, &[route.clone()]).await;
+    ask(&mut old, b"PING\r\n", b"+PONG\r\n");
+    assert_eq!(ask_once(route.vip, "PING").await, "+PONG");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_tls_is_required_plain_clients_are_ended() {
+    let issuer = authority();
+    let required = |_: &Path| Tls { is_required: true, ..terms("one.pem") };
+    let (_rig, _redis, route) = a_redis_with_tls(&issuer, required).await;
+    ask(&mut connect(&issuer, route.vip, &TLS13, None), b"PING\r\n", b"+PONG\r\n");
+    let mut plain = TcpStream::connect(route.vip.0).unwrap();
+    plain.write_all(b"PING\r\n").unwrap();
+    match plain.read(&mut [0; 8]) {
+        Ok(count) => assert_eq!(count, 0),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_clients_need_a_certificate_only_those_with_one_come_in() {
+    let (issuer, of_clients) = (authority(), authority());
+    let (_rig, _redis, route) = a_redis_with_tls(&issuer, |dir| {
+        std::fs::write(dir.join("clients.pem"), of_clients.pem()).unwrap();
+        Tls { client_ca: Some("clients.pem".into()), ..terms("one.pem") }
+    })
+    .await;
+    for version in [&TLS12, &TLS13] {
+        let own = identity(&of_clients, "client");
+        ask(&mut connect(&issuer, route.vip, version, Some(own)), b"PING\r\n", b"+PONG\r\n");
+        for own in [None, Some(identity(&issuer, "client"))] {
+            let mut client = connect(&issuer, route.vip, version, own);
+            assert!(client.write_all(b"PING\r\n").is_err() || client.read(&mut [0; 8]).is_err());
+        }
+    }
+}
