@@ -67,6 +67,10 @@ pub(super) enum Special {
         since: Instant,
     },
     Begin,
+    /// Whether it watches keys; and whether it did before.
+    Watch {
+        did: bool,
+    },
     /// It has set something that is not known here, and can't be set again.
     Binds,
     /// Nothing: the client is told this.
@@ -198,7 +202,7 @@ impl<W: World> Exchange<W> {
     }
 
     /// Says something unless the client wants to hear nothing.
-    fn say_unless_quiet(&mut self, key: ClientKey, reply: &[u8]) {
+    pub(super) fn say_unless_quiet(&mut self, key: ClientKey, reply: &[u8]) {
         let Some(client) = self.clients.get_mut(key) else { return };
         match client.session.as_ref().map_or(Voice::On, |session| session.voice) {
             Voice::On => self.say(key, reply),
@@ -350,6 +354,12 @@ impl<W: World> Exchange<W> {
                 }
                 self.say(client_key, reply);
                 if is_over {
+                    // It is told although the next reply was to be skipped, and that was this one.
+                    if let Some(session) = self.clients.get_mut(client_key).and_then(|client| client.session.as_mut())
+                        && session.voice == Voice::Skips
+                    {
+                        session.voice = Voice::On;
+                    }
                     self.answered(client_key);
                     self.settle_upstream(key);
                 }
@@ -364,14 +374,19 @@ impl<W: World> Exchange<W> {
                     client.in_flight = client.in_flight.saturating_sub(1);
                     client.wait = Wait::Nothing;
                     self.ask_again(client_key, request, timeout, waited);
+                    // The node ends this connection next because it leads no more, not to be rid of the client.
+                    self.remove_upstream(key);
+                    self.carry(client_key, false);
                 }
                 return;
             }
             _ => {}
         }
-        if !self.clients.contains_key(client_key) {
-            return;
-        }
+        let is_begin = |of: &Pending| {
+            of.client == client_key && matches!(&of.what, What::Special(special) if matches!(**special, Special::Begin))
+        };
+        let begins_again = matches!(**special, Special::Begin)
+            && self.upstreams.get(key).is_some_and(|upstream| upstream.pending.iter().any(is_begin));
         let Some(client) = self.clients.get_mut(client_key) else { return };
         match &mut **special {
             Special::Turn(turn) => {
@@ -406,8 +421,11 @@ impl<W: World> Exchange<W> {
                 }
                 return self.answered(client_key);
             }
+            // What it executes later is not as if something had changed that it was not let watch.
+            Special::Watch { did: false } if is_error => client.session().watches = false,
             Special::Binds if !is_error => client.session().is_bound = true,
-            Special::Begin if is_error => client.session().transaction = None,
+            // The transaction that is open may be of a later one, sent before this was refused.
+            Special::Begin if is_error && !begins_again => client.session().transaction = None,
             Special::Instead(words) => {
                 let words = std::mem::take(words);
                 if !words.is_empty() {
@@ -426,7 +444,7 @@ impl<W: World> Exchange<W> {
                 }
             }
             Special::Reset if !is_error => {
-                self.say(client_key, reply);
+                self.say_reset(client_key, reply);
                 self.answered(client_key);
                 return self.forget_session(client_key);
             }

@@ -282,7 +282,7 @@ impl<W: World> Exchange<W> {
                         break;
                     }
                     self.branches[client.branch].sight.troubled(Trouble::Protocol);
-                    self.say(key, words.as_bytes());
+                    self.say_unless_quiet(key, words.as_bytes());
                     self.leave(key);
                     return bytes.len();
                 }

@@ -249,6 +249,9 @@ impl<W: World> Exchange<W> {
     }
 
     fn multi(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+        if request.len() > 1 {
+            return self.pass(key, request, command, false);
+        }
         if !self.pass_special(key, request.list(), command, true, Special::Begin) {
             return false;
         }
@@ -259,10 +262,12 @@ impl<W: World> Exchange<W> {
     }
 
     fn watch(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
-        if !self.pass(key, request, command, true) {
+        let did =
+            self.clients.get(key).and_then(|client| client.session.as_ref()).is_some_and(|session| session.watches);
+        if !self.pass_special(key, request.list(), command, true, Special::Watch { did }) {
             return false;
         }
-        if let Some(client) = self.clients.get_mut(key).filter(|_| request.len() > 1) {
+        if let Some(client) = self.clients.get_mut(key) {
             client.session().watches = true;
         }
         true
@@ -397,9 +402,17 @@ impl<W: World> Exchange<W> {
         if client.owns {
             return self.pass_special(key, request.list(), command, true, Special::Reset) && self.await_answer(key);
         }
+        self.say_reset(key, b"+RESET\r\n");
         self.forget_session(key);
-        self.say(key, b"+RESET\r\n");
         true
+    }
+
+    /// Who wants to hear nothing hears this, but not who wants to skip it.
+    pub(super) fn say_reset(&mut self, key: ClientKey, reply: &[u8]) {
+        let Some(client) = self.clients.get(key) else { return };
+        if client.session.as_ref().is_none_or(|session| session.voice != Voice::Skips) {
+            self.say(key, reply);
+        }
     }
 
     /// Makes a client what it was when it came.
@@ -422,7 +435,7 @@ impl<W: World> Exchange<W> {
         if !self.is_answered(key) {
             return self.is_gone(key);
         }
-        self.say(key, b"+OK\r\n");
+        self.say_unless_quiet(key, b"+OK\r\n");
         self.leave(key);
         true
     }

@@ -36,6 +36,8 @@ pub(crate) struct Mood {
     pub(crate) in_transaction: bool,
     /// It may watch its key `w`.
     pub(crate) watches: bool,
+    /// It sends little: an engine ends strangers who don't, and what they were told before may be lost.
+    pub(crate) is_brief: bool,
     /// Its session must be one that can be carried elsewhere.
     pub(crate) moves: bool,
 }
@@ -150,7 +152,6 @@ const ODD: &[&str] = &[
     "BLPOP k -1",
     "WAIT",
     "WAIT x 1",
-    "WAIT 0 1",
     "XREAD BLOCK",
     "XREAD BLOCK 1",
     "COMMAND COUNT",
@@ -203,7 +204,7 @@ const SESSION: &[&str] = &[
     "HELLO",
     "HELLO 2",
     "HELLO 3",
-    "HELLO 3 SETNAME C",
+    "HELLO 3 AUTH default pw SETNAME C",
     "HELLO 2 AUTH ann pw-ann SETNAME C",
     "HELLO 3 AUTH default pw",
     "HELLO 3 AUTH ann wrong SETNAME no",
@@ -276,7 +277,9 @@ impl Author<'_> {
     }
 
     fn value(&mut self) -> String {
-        if self.chance.one_in(60) {
+        // Nor is a transaction carried elsewhere that is too long to be kept.
+        let is_brief = self.mood.is_brief || self.mood.in_transaction && self.mood.moves;
+        if !is_brief && self.chance.one_in(60) {
             let length = [16_383, 16_384, 65_536, 70_000, 300_000][self.chance.below(5)];
             return "v".repeat(length);
         }
@@ -339,9 +342,9 @@ impl Author<'_> {
         match words[0].as_str() {
             "MULTI" => self.mood.in_transaction = true,
             "WATCH" => self.mood.watches = true,
-            "EXEC" | "DISCARD" | "RESET" if words.len() == 1 => {
-                (self.mood.in_transaction, self.mood.watches) = (false, false);
-            }
+            // What was watched may still be: without a transaction these are refused.
+            "EXEC" | "DISCARD" if words.len() == 1 => self.mood.in_transaction = false,
+            "RESET" if words.len() == 1 => (self.mood.in_transaction, self.mood.watches) = (false, false),
             _ => {}
         }
         words
@@ -349,7 +352,13 @@ impl Author<'_> {
 
     /// Some requests in a row, with their bytes.
     pub(crate) fn batch(&mut self) -> (Vec<Vec<String>>, Vec<u8>) {
-        let depth = if self.chance.one_in(4) { 1 + self.chance.below(40) } else { 1 + self.chance.below(5) };
+        let depth = if self.mood.is_brief {
+            1 + self.chance.below(4)
+        } else if self.chance.one_in(4) {
+            1 + self.chance.below(40)
+        } else {
+            1 + self.chance.below(5)
+        };
         let (mut all, mut bytes) = (Vec::new(), Vec::new());
         for _ in 0..depth {
             let words = self.request();
@@ -361,7 +370,8 @@ impl Author<'_> {
             } else {
                 bytes.extend_from_slice(&list(&words));
             }
-            if self.chance.one_in(30) {
+            // What asks for nothing is what is skipped, if the next reply is to be.
+            if self.chance.one_in(30) && words.last().is_none_or(|word| word != "SKIP") {
                 bytes.extend_from_slice(self.chance.of(&["\r\n", "\n", "*0\r\n", "*-1\r\n"]).as_bytes());
             }
             all.push(words);
