@@ -52,7 +52,7 @@ impl Replies {
             }
             let Some(&mark) = bytes.get(at) else { return Reach::GoesOn(at) };
             let Some(end) = memchr::memchr(b'\n', &bytes[at..]) else { return Reach::GoesOn(at) };
-            self.has_begun = true;
+            let is_inside = std::mem::replace(&mut self.has_begun, true);
             let line = bytes.get(at + 1..at + end).unwrap_or_default();
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             at += end + 1;
@@ -61,6 +61,11 @@ impl Replies {
                 b'$' | b'!' | b'=' => match length(line) {
                     Some(length) => self.bytes = length + 2,
                     None if line == b"-1" => self.values -= 1,
+                    None => return Reach::Lost,
+                },
+                // Redis before 7.2 tells whoever publishes to itself in a transaction in the midst of that one's reply.
+                b'>' if is_inside => match length(line) {
+                    Some(length) => self.values += length,
                     None => return Reach::Lost,
                 },
                 b'*' | b'~' | b'>' => match length(line) {
@@ -108,6 +113,7 @@ mod tests {
         b"|1\r\n+ttl\r\n:3\r\n*1\r\n#t\r\n",
         b">2\r\n$10\r\ninvalidate\r\n_\r\n",
         b"=5\r\ntxt:a\r\n",
+        b"*2\r\n>2\r\n+a\r\n+b\r\n:1\r\n:2\r\n",
         b"!3\r\nERR\r\n",
         b",1.5\r\n",
         b"(123456789012345678901234567890\r\n",

@@ -235,6 +235,7 @@ impl<W: World> Exchange<W> {
                 self.send(key, upstream, request.list(), command, What::Queued);
             }
             // What would change the session once the transaction is executed: nobody follows that.
+            _ if in_flight > 0 => return self.is_answered(key),
             _ if session.voice != Voice::On => self.cut(key, "nobody knows what it wants to hear of what it does"),
             Kind::Auth
             | Kind::Hello

@@ -32,7 +32,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_through_the_gateway_is_what_comes_from_redis() {
-    let range = std::env::var("OPENCRS_DIFFERENTIAL_SEEDS").unwrap_or_else(|_| "0-12".into());
+    let range = std::env::var("OPENCRS_DIFFERENTIAL_SEEDS").unwrap_or_else(|_| "0-24".into());
     let (from, to) = range.split_once('-').expect("a range of seeds");
     let seeds: Range<u64> = from.parse().unwrap()..to.parse().unwrap();
     let rig = Rig::start().await;
@@ -294,6 +294,7 @@ impl Stage {
         };
         if gets {
             pairs[other].say(&giving);
+            comes_about(Duration::from_millis(50), || self.behind[0].fact("clients", "blocked_clients") == "0");
             // Whoever may not write leaves it to this.
             for engine in [&mut self.direct, &mut self.behind[0]] {
                 for database in 0..3 {
@@ -317,6 +318,8 @@ impl Stage {
         let pair = &mut pairs[number];
         let (_, mut bytes) = Author { chance, mood: &mut pair.mood, number }.batch();
         let last = if chance.one_in(3) { "QUIT\r\n" } else { chance.of(MALFORMED) };
+        // Redis never ends who is to skip the error, or the last word.
+        bytes.extend_from_slice(b"PING\r\n");
         bytes.extend_from_slice(last.as_bytes());
         pair.say(&bytes);
         let ends = [&mut pair.direct, &mut pair.gateway].map(Side::read_to_end);
