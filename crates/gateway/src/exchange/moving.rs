@@ -60,6 +60,15 @@ pub(crate) struct MovedBranch {
 }
 
 impl Moved {
+    /// Of which instance it is. What belongs together is of the same.
+    pub(crate) fn instance(&self) -> &InstanceId {
+        match self {
+            Moved::Branch(branch) => &branch.instance,
+            Moved::Client(client) => &client.instance,
+            Moved::Upstream(upstream) => &upstream.instance,
+        }
+    }
+
     /// About how much room it takes.
     pub(crate) fn size(&self) -> usize {
         512 + match self {
@@ -77,6 +86,7 @@ impl Moved {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct MovedClient {
     number: u64,
+    instance: InstanceId,
     vip: Vip,
     from: SocketAddr,
     signed_in: Option<Fingerprint>,
@@ -205,6 +215,7 @@ impl<W: World> Exchange<W> {
     fn tell_client(&self, key: ClientKey, client: &Client<W::Wire>) -> MovedClient {
         MovedClient {
             number: number(key),
+            instance: client.guest.instance.id.clone(),
             vip: client.vip,
             from: client.from.0,
             signed_in: client.guest.signed_in().cloned(),

@@ -27,26 +27,6 @@ pub(crate) struct Sockets {
     pub(crate) metrics: Option<OwnedFd>,
 }
 
-impl Loops {
-    /// Has each loop go on with what one of a predecessor has told.
-    async fn take_over(&self, all: Vec<(usize, Moved, Option<OwnedFd>)>) {
-        let loops = &self.0;
-        let mut by_loop: Vec<Vec<_>> = loops.iter().map(|_| Vec::new()).collect();
-        for (of, moved, socket) in all {
-            // Numbers mean something among what one loop has told; where there are fewer loops one takes several.
-            by_loop[of % loops.len()].push((of, moved, socket));
-        }
-        let taking = loops.iter().zip(by_loop).map(|(event_loop, all)| {
-            let (done, is_done) = oneshot::channel();
-            event_loop.send(Order::TakeOver(all, done));
-            is_done
-        });
-        for is_done in taking.collect::<Vec<_>>() {
-            let _ = is_done.await;
-        }
-    }
-}
-
 impl Gateway {
     /// What goes to a successor besides the addresses.
     pub(crate) fn has_sockets(&mut self, sockets: Sockets) {
@@ -153,7 +133,23 @@ impl Gateway {
             instance.inbound.owe(moved.owes.0, now);
             instance.outbound.owe(moved.owes.1, now);
         }
-        self.loops.take_over(moved).await;
+        let loops = &self.loops.0;
+        let mut by_loop: Vec<Vec<_>> = loops.iter().map(|_| Vec::new()).collect();
+        for (of, moved, socket) in moved {
+            // All of an instance is with one loop, whichever had it before; what is of none any more ends here.
+            if let Some(instance) = self.instances.get(moved.instance()) {
+                by_loop[instance.number % loops.len()].push((of, moved, socket));
+            }
+        }
+        let taking = loops.iter().zip(by_loop).map(|(event_loop, all)| {
+            let (done, is_done) = oneshot::channel();
+            event_loop.send(Order::TakeOver(all, done));
+            is_done
+        });
+        for is_done in taking.collect::<Vec<_>>() {
+            // A loop that has ended has none.
+            let _ = is_done.await;
+        }
     }
 }
 
