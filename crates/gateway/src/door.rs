@@ -108,7 +108,7 @@ impl Door {
 
     /// Why the door is not in force, if so.
     pub(crate) fn failure(&self) -> Option<RouteFailure> {
-        let reason = self.failure.clone()?;
+        let reason = self.failure.clone().or_else(|| self.instance.failure())?;
         Some(RouteFailure { instance: self.instance.id.clone(), vip: self.vip, reason })
     }
 

@@ -50,12 +50,16 @@ new_key_type! {
 const CHUNK: usize = 64 * 1024;
 /// How often what is idle is looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often commands that keep others waiting are looked for.
+const GLANCE_EVERY: Duration = Duration::from_millis(50);
 
 /// What is to be done at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     /// Look for what is idle.
     Sweep,
+    /// Look for commands that keep others waiting.
+    Glance,
     /// Try again to reach the node.
     Dial(UpstreamKey),
     /// The node was not reached in time.
@@ -95,7 +99,7 @@ pub(crate) struct Exchange<W: World> {
 
 impl<W: World> Exchange<W> {
     pub(crate) fn new(world: W, number: u16) -> Self {
-        let first_sweep = world.now() + SWEEP_EVERY;
+        let now = world.now();
         Exchange {
             world,
             clients: SlotMap::with_key(),
@@ -107,7 +111,7 @@ impl<W: World> Exchange<W> {
             buffer: vec![0; CHUNK],
             todo: VecDeque::new(),
             unsent: Vec::new(),
-            timers: BinaryHeap::from([Reverse((first_sweep, Timer::Sweep))]),
+            timers: BinaryHeap::from([Reverse((now, Timer::Sweep)), Reverse((now, Timer::Glance))]),
             holds: 0,
             number,
         }
@@ -160,6 +164,10 @@ impl<W: World> Exchange<W> {
                 Timer::Sweep => {
                     self.sweep();
                     self.set_timer(SWEEP_EVERY, Timer::Sweep);
+                }
+                Timer::Glance => {
+                    self.leave_slow_ones();
+                    self.set_timer(GLANCE_EVERY, Timer::Glance);
                 }
                 Timer::Dial(key) => self.dial(key),
                 Timer::GiveUp(key) => self.give_up(key),

@@ -10,7 +10,7 @@ use crate::commands::{Commands, KNOWN};
 use crate::event_loop::wall_time;
 use crate::scripts::Scripts;
 use crate::sight::{Refusal, Sight};
-use crate::tls::Terms;
+use crate::tls::{Agreed, Terms};
 
 /// How far ahead of its rate an instance may be: what it did not use for so long it may use at once.
 const BURST: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ pub(crate) struct Instance {
     pub(crate) number: usize,
     rules: RwLock<Arc<Rules>>,
     asks_for_password: AtomicBool,
-    tls: RwLock<Option<(model::Tls, Arc<Terms>)>>,
+    tls: RwLock<Option<Agreed>>,
     present: Mutex<Present>,
     scripts: Mutex<Scripts>,
     /// The commands that a node has.
@@ -79,25 +79,45 @@ impl Instance {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
-    /// Takes connections by TLS as a table says; what can't be read leaves it as it was.
+    /// Takes connections by TLS as a table says; what could not be read is tried again.
     pub(crate) fn set_tls(&self, data: &Path, tls: Option<&model::Tls>) {
         let mut current = self.tls.write().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().map(|(known, _)| known) == tls {
+        let is_in_force = |agreed: &Agreed| agreed.failure.is_none() && Some(&agreed.wanted) == tls;
+        if current.as_ref().map_or(tls.is_none(), is_in_force) {
             return;
         }
-        match tls.map(|tls| Ok((tls.clone(), Arc::new(Terms::load(data, tls)?)))).transpose() {
-            Ok(terms) => *current = terms,
-            Err(error) => {
-                let error: std::io::Error = error;
-                tracing::error!(instance = %self.id, %error, "the certificate can't be used, so TLS stays as it was");
-            }
+        let agreed = tls.map(|tls| Agreed::on(data, tls.clone(), current.as_ref()));
+        let why = |agreed: Option<&Agreed>| agreed.and_then(|agreed| agreed.failure.clone());
+        let failure = why(agreed.as_ref());
+        if let Some(failure) = &failure
+            && why(current.as_ref()).as_ref() != Some(failure)
+        {
+            tracing::error!(instance = %self.id, failure, "TLS is not as it is to be");
+        }
+        *current = agreed;
+    }
+
+    /// Tries again what of its TLS could not be read.
+    pub(crate) fn heal_tls(&self, data: &Path) {
+        let wanted = {
+            let current = self.tls.read().unwrap_or_else(PoisonError::into_inner);
+            current.as_ref().filter(|agreed| agreed.failure.is_some()).map(|agreed| agreed.wanted.clone())
+        };
+        if let Some(wanted) = wanted {
+            self.set_tls(data, Some(&wanted));
         }
     }
 
     /// How it takes connections by TLS, if it does.
     pub(crate) fn terms(&self) -> Option<Arc<Terms>> {
         let current = self.tls.read().unwrap_or_else(PoisonError::into_inner);
-        current.as_ref().map(|(_, terms)| terms.clone())
+        current.as_ref().map(|agreed| agreed.terms.clone())
+    }
+
+    /// Why it does not take connections as it is to, if so.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let current = self.tls.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().and_then(|agreed| agreed.failure.clone())
     }
 
     pub(crate) fn rules(&self) -> Arc<Rules> {

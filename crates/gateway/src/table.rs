@@ -170,6 +170,9 @@ impl Gateway {
         if let (false, Some(table)) = (self.is_saved, &self.table) {
             self.is_saved = save(&self.folder, table).await;
         }
+        for instance in self.instances.values() {
+            instance.heal_tls(self.folder.data());
+        }
         for door in self.doors.values_mut() {
             door.heal();
         }

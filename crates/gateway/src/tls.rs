@@ -13,9 +13,34 @@ use rustls::{RootCertStore, ServerConfig};
 
 /// As the module says.
 pub(crate) struct Terms {
-    pub(crate) config: Arc<ServerConfig>,
+    /// `None` where it can't be had: nobody comes in by TLS then, and where that is required nobody does at all.
+    pub(crate) config: Option<Arc<ServerConfig>>,
     /// Whether plain connections are refused.
     pub(crate) is_required: bool,
+}
+
+/// What a table says of an instance's TLS, and what became of it.
+pub(crate) struct Agreed {
+    pub(crate) wanted: model::Tls,
+    pub(crate) terms: Arc<Terms>,
+    /// Why it is not as wanted, for a person.
+    pub(crate) failure: Option<String>,
+}
+
+impl Agreed {
+    /// Brings into force what a table says. What can't be read never makes it easier to come in: a former certificate is
+    /// kept only where it asks the same of clients.
+    pub(crate) fn on(data: &Path, wanted: model::Tls, former: Option<&Agreed>) -> Agreed {
+        match Terms::load(data, &wanted) {
+            Ok(terms) => Agreed { wanted, terms: Arc::new(terms), failure: None },
+            Err(error) => {
+                let same = former.filter(|former| former.wanted.client_ca == wanted.client_ca);
+                let config = same.and_then(|former| former.terms.config.clone());
+                let failure = Some(format!("its certificate for TLS can't be used: {error}"));
+                Agreed { terms: Arc::new(Terms { config, is_required: wanted.is_required }), wanted, failure }
+            }
+        }
+    }
 }
 
 impl Terms {
@@ -39,7 +64,7 @@ impl Terms {
             }
         };
         let config = builder.with_single_cert(chain.map_err(invalid)?, key).map_err(invalid)?;
-        Ok(Terms { config: Arc::new(config), is_required: tls.is_required })
+        Ok(Terms { config: Some(Arc::new(config)), is_required: tls.is_required })
     }
 }
 

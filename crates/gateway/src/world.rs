@@ -26,8 +26,13 @@ pub(crate) trait Wire {
         false
     }
 
-    /// Whether the two sides have yet to agree on how they speak.
-    fn is_greeting(&self) -> bool {
+    /// Since when the other side is to agree on how they speak, where it has yet to.
+    fn greets_since(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Whether there is more to be read that has come already: nobody tells of that again.
+    fn has_more(&self) -> bool {
         false
     }
 

@@ -103,6 +103,32 @@ async fn what_passes_is_kept_to_its_rate_in_each_direction() {
 }
 
 #[tokio::test]
+async fn who_asks_for_nothing_for_longer_than_it_may_is_ended_and_nobody_else() {
+    let (rig, redis) = (Rig::start().await, Redis::start(&[]));
+    let mut route = route(1, free_vip(), target_at(redis.addr, 1));
+    route.limits = Limits { idle: Some(2), outbound: Some(50_000), ..Limits::default() };
+    rig.enforce(1, &[route.clone()]).await;
+    let mut idle = Caller::connect(route.vip).await;
+    assert_eq!(idle.ask("SETRANGE large 199999 x").await, ":200000");
+    let mut subscribed = Caller::connect(route.vip).await;
+    subscribed.subscribe("news").await;
+    let mut waits = Caller::connect(route.vip).await;
+    waits.send("BLPOP nothing 3").await;
+    // Some four seconds' worth.
+    let mut takes = Caller::connect(route.vip).await;
+    takes.send("GET large").await;
+    let begun = Instant::now();
+    idle.assert_ended().await;
+    assert!(begun.elapsed() >= Duration::from_millis(1900), "{:?}", begun.elapsed());
+    assert_eq!(takes.receive().await, "$200000");
+    assert_eq!(takes.receive().await.len(), 200_000);
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(waits.receive().await, "*-1");
+    assert_eq!(waits.ask("PING").await, "+PONG");
+    assert_eq!(subscribed.ask("PING").await, "*2");
+}
+
+#[tokio::test]
 async fn two_instances_swap_their_addresses() {
     let (rig, one, two) = (Rig::start().await, Node::start("one").await, Node::start("two").await);
     let (mut first, mut second) = (route(1, free_vip(), target(&one, 1)), route(2, free_vip(), target(&two, 1)));

@@ -92,3 +92,43 @@ async fn a_pipeline_whose_client_ends_its_side_is_answered_in_full() {
     tokio::io::AsyncWriteExt::shutdown(caller.0.get_mut()).await.unwrap();
     assert_eq!(caller.end().await, ("+PONG\r\n".repeat(1000), Ending::Orderly));
 }
+
+#[tokio::test]
+async fn nobody_waits_behind_a_script_that_does_not_end() {
+    let redis = Redis::start(&["--lua-time-limit", "50"]);
+    let (_rig, vip) = led_to(&redis).await;
+    let (mut runs, mut other) = (Caller::connect(vip).await, Caller::connect(vip).await);
+    assert_eq!(other.ask("PING").await, "+PONG");
+    runs.send("EVAL \"while true do end\" 0").await;
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    assert!(other.ask("PING").await.starts_with("-BUSY"));
+    assert_eq!(other.ask("SCRIPT KILL").await, "+OK");
+    assert!(runs.receive().await.starts_with("-ERR"));
+    assert_eq!(other.ask("PING").await, "+PONG");
+    assert_eq!(runs.ask("PING").await, "+PONG");
+}
+
+#[tokio::test]
+async fn what_is_published_right_after_a_switch_is_heard() {
+    let (one, two) = (Redis::start(&[]), Redis::start(&[]));
+    let (rig, vip) = led_to(&one).await;
+    let mut speaker = Caller::connect(vip).await;
+    assert_eq!(speaker.ask("PING").await, "+PONG");
+    let mut subscribers = Vec::new();
+    for _ in 0..50 {
+        let mut caller = Caller::connect(vip).await;
+        caller.subscribe("news").await;
+        subscribers.push(caller);
+    }
+    for (version, redis) in (2..).zip([&two, &one, &two, &one]) {
+        assert!(rig.control.hold(&instance(1), std::time::Duration::from_secs(5)).await.unwrap());
+        speaker.send("PUBLISH news hi").await;
+        rig.enforce(version, &[route(1, vip, target_at(redis.addr, 1))]).await;
+        assert_eq!(speaker.receive().await, ":50");
+        for caller in &mut subscribers {
+            for line in ["*3", "$7", "message", "$4", "news", "$2", "hi"] {
+                assert_eq!(caller.receive().await, line);
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -119,7 +119,7 @@ async fn a_new_certificate_is_for_those_who_come_and_nobody_is_dropped() {
     assert!(connect(&issuer, route.vip, &TLS13, None).write_all(b"PING\r\n").is_err());
     // One that can't be read changes nothing.
     route.tls = Some(terms("none.pem"));
-    rig.enforce(3, &[route.clone()]).await;
+    assert_eq!(rig.publish(3, &[route.clone()]).await.failures.len(), 1);
     ask(&mut connect(&other, route.vip, &TLS13, None), b"PING\r\n", b"+PONG\r\n");
     route.tls = None;
     rig.enforce(4, &[route.clone()]).await;
@@ -127,18 +127,82 @@ async fn a_new_certificate_is_for_those_who_come_and_nobody_is_dropped() {
     assert_eq!(ask_once(route.vip, "PING").await, "+PONG");
 }
 
+/// What a client that came plain gets, to the end.
+fn heard_plain(vip: Vip) -> String {
+    let mut plain = TcpStream::connect(vip.0).unwrap();
+    plain.set_read_timeout(Some(SOON)).unwrap();
+    plain.write_all(b"PING\r\n").unwrap();
+    let mut heard = String::new();
+    // The end may be a reset, since not all that it said may have been read.
+    let _ = plain.read_to_string(&mut heard);
+    heard
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn where_tls_is_required_plain_clients_are_ended() {
+async fn where_tls_is_required_plain_clients_are_told_so_and_ended() {
     let issuer = authority();
     let required = |_: &Path| Tls { is_required: true, ..terms("one.pem") };
     let (_rig, _redis, route) = a_redis_with_tls(&issuer, required).await;
     ask(&mut connect(&issuer, route.vip, &TLS13, None), b"PING\r\n", b"+PONG\r\n");
-    let mut plain = TcpStream::connect(route.vip.0).unwrap();
-    plain.write_all(b"PING\r\n").unwrap();
-    match plain.read(&mut [0; 8]) {
-        Ok(count) => assert_eq!(count, 0),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    assert_eq!(heard_plain(route.vip), "-ERR this instance takes connections by TLS alone\r\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_cannot_be_read_lets_nobody_in_more_easily_and_heals() {
+    let issuer = authority();
+    let (rig, redis) = (Rig::start().await, Redis::start(&[]));
+    let mut route = route(1, free_vip(), target_at(redis.addr, 1));
+    route.tls = Some(Tls { is_required: true, ..terms("one.pem") });
+    let report = rig.publish(1, &[route.clone()]).await;
+    assert!(report.failures[0].reason.contains("certificate"), "{:?}", report.failures);
+    assert_eq!(heard_plain(route.vip), "-ERR this instance takes connections by TLS alone\r\n");
+
+    write_identity(&issuer, route.vip, rig.dir(), "one.pem");
+    soon(async { while !rig.control.report().await.unwrap().failures.is_empty() {} }).await;
+    ask(&mut connect(&issuer, route.vip, &TLS13, None), b"PING\r\n", b"+PONG\r\n");
+
+    // Clients are to have a certificate now, and whose can't be read: then nobody's will do.
+    route.tls = Some(Tls { client_ca: Some("none.pem".into()), ..terms("one.pem") });
+    assert_eq!(rig.publish(2, &[route.clone()]).await.failures.len(), 1);
+    let mut client = connect(&issuer, route.vip, &TLS13, None);
+    assert!(client.write_all(b"PING\r\n").is_err() || client.read(&mut [0; 8]).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_ends_by_word_in_the_same_breath_is_answered_and_ended() {
+    let issuer = authority();
+    let (_rig, _redis, route) = a_redis_with_tls(&issuer, |_| terms("one.pem")).await;
+    for version in [&TLS12, &TLS13] {
+        let mut client = connect(&issuer, route.vip, version, None);
+        ask(&mut client, b"PING\r\n", b"+PONG\r\n");
+        let mut bytes = Vec::new();
+        client.conn.writer().write_all(b"PING\r\n").unwrap();
+        client.conn.send_close_notify();
+        while client.conn.wants_write() {
+            client.conn.write_tls(&mut bytes).unwrap();
+        }
+        client.sock.write_all(&bytes).unwrap();
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "+PONG\r\n");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_come_to_terms_in_time_is_ended() {
+    let issuer = authority();
+    let required = |_: &Path| Tls { is_required: true, ..terms("one.pem") };
+    let (_rig, _redis, route) = a_redis_with_tls(&issuer, required).await;
+    let mut mute = TcpStream::connect(route.vip.0).unwrap();
+    let mut begins = TcpStream::connect(route.vip.0).unwrap();
+    begins.write_all(&[0x16, 3, 1]).unwrap();
+    for client in [&mut mute, &mut begins] {
+        client.set_read_timeout(Some(SOON)).unwrap();
+        // Why may be said, or the end be a reset.
+        let ended = client.read_to_end(&mut Vec::new());
+        assert!(ended.is_ok_and(|length| length < 100));
+    }
+    ask(&mut connect(&issuer, route.vip, &TLS13, None), b"PING\r\n", b"+PONG\r\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -195,6 +195,7 @@ impl<W: World> Exchange<W> {
     fn answered(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.in_flight = client.in_flight.saturating_sub(1);
+        client.active_at = self.world.now();
         // Not at once: what it is told may be written with what follows.
         if client.in_flight == 0 && (client.has_ended || matches!(client.wait, Wait::Answers | Wait::Block)) {
             self.todo.push_back(key);
@@ -390,8 +391,9 @@ impl<W: World> Exchange<W> {
         let Some(client) = self.clients.get_mut(client_key) else { return };
         match &mut **special {
             Special::Turn(turn) => {
-                self.say_unless_quiet(client_key, reply);
+                // Before it is told: whoever hears that it is so finds it so.
                 self.turned(key, client_key, turn, is_error);
+                self.say_unless_quiet(client_key, reply);
                 return self.answered(client_key);
             }
             Special::Name(name) if !is_error => client.session().name = std::mem::take(name),

@@ -26,8 +26,8 @@ pub(super) const PART_FOR: Duration = Duration::from_secs(1);
 const LIMBO_FOR: Duration = Duration::from_secs(2);
 /// How long a client may take to agree on how it speaks.
 const GREETS_WITHIN: Duration = Duration::from_secs(10);
-/// How long clients are held until a new primary has the scripts that the former one had.
-const LOAD_FOR: Duration = Duration::from_secs(1);
+/// How long clients are held until a new primary has the scripts and the subscribers that the former one had.
+const READY_WITHIN: Duration = Duration::from_secs(1);
 
 /// A route, as a loop needs it.
 #[derive(Clone)]
@@ -79,6 +79,8 @@ pub(super) struct Branch {
     pub(super) dialing: Vec<UpstreamKey>,
     /// Whether the primary has yet to get the scripts that clients rely on.
     pub(super) loads_scripts: bool,
+    /// The upstreams of subscribers that are being subscribed again: what is published waits for them.
+    subscribing: HashSet<UpstreamKey>,
     /// How long a client may ask for nothing.
     pub(super) idle_limit: Option<Duration>,
     pub(super) sight: Sight,
@@ -165,6 +167,7 @@ impl<W: World> Exchange<W> {
                 prober: None,
                 dialing: Vec::new(),
                 loads_scripts: false,
+                subscribing: HashSet::new(),
                 idle_limit: None,
                 sight: Sight::new(self.number, self.world.time()),
                 replicas: Replicas::default(),
@@ -198,10 +201,21 @@ impl<W: World> Exchange<W> {
         for upstream in branch.upstreams.clone() {
             self.leave_upstream(upstream, by_plan);
         }
-        if self.branches[key].loads_scripts && self.load_scripts(key) {
-            return;
+        let is_subscribing = |upstream: &UpstreamKey| {
+            let owner = self.upstreams.get(*upstream).filter(|upstream| upstream.phase < Phase::Ready)?.owner?;
+            let session = self.clients.get(owner)?.session.as_ref()?;
+            (!session.topics.is_empty()).then_some(*upstream)
+        };
+        let subscribing: HashSet<_> = self.branches[key].upstreams.iter().filter_map(is_subscribing).collect();
+        let loads = self.branches[key].loads_scripts && self.load_scripts(key);
+        if !loads && subscribing.is_empty() {
+            return self.release(key);
         }
-        self.release(key);
+        self.branches[key].subscribing = subscribing;
+        self.holds += 1;
+        let number = self.holds;
+        self.branches[key].hold = Some(Hold { number, quiet: None });
+        self.set_timer(READY_WITHIN, Timer::HoldEnds(key, number));
     }
 
     /// Leaves a node that leads no more.
@@ -298,6 +312,7 @@ impl<W: World> Exchange<W> {
     fn release(&mut self, key: BranchKey) {
         let Some(branch) = self.branches.get_mut(key) else { return };
         branch.hold = None;
+        branch.subscribing.clear();
         self.todo.extend(branch.waiting.drain(..));
         for upstream in &branch.upstreams {
             if let Some(upstream) = self.upstreams.get_mut(*upstream) {
@@ -385,19 +400,16 @@ impl<W: World> Exchange<W> {
         let of_branch = self.clients.values().filter(|client| client.branch == key);
         let identities = of_branch.map(|client| &client.identity);
         let Some(identity) = identities.max_by_key(|identity| identity.login.is_some()).cloned() else { return false };
-        self.holds += 1;
-        let number = self.holds;
-        self.branches[key].hold = Some(Hold { number, quiet: None });
-        self.set_timer(LOAD_FOR, Timer::HoldEnds(key, number));
         self.open_shared(key, identity);
         true
     }
 
-    /// An upstream is ready, and with it the scripts.
-    pub(super) fn loaded_scripts(&mut self, key: BranchKey) {
-        if let Some(branch) = self.branches.get_mut(key)
-            && std::mem::take(&mut branch.loads_scripts)
-        {
+    /// An upstream is ready or gone, and with it the scripts are there, or a subscriber is.
+    pub(super) fn prepared(&mut self, key: BranchKey, upstream: UpstreamKey, is_ready: bool) {
+        let Some(branch) = self.branches.get_mut(key) else { return };
+        let loaded = is_ready && std::mem::take(&mut branch.loads_scripts);
+        let subscribed = branch.subscribing.remove(&upstream);
+        if (loaded || subscribed) && !branch.loads_scripts && branch.subscribing.is_empty() {
             self.release(key);
         }
     }
@@ -455,14 +467,14 @@ impl<W: World> Exchange<W> {
         let now = self.world.now();
         let mut idle = Vec::new();
         for (key, client) in &self.clients {
-            let silent_for = now.saturating_duration_since(client.active_at);
-            if client.wire.is_greeting() && silent_for >= GREETS_WITHIN {
+            if client.wire.greets_since().is_some_and(|since| now.saturating_duration_since(since) >= GREETS_WITHIN) {
                 idle.push(key);
                 continue;
             }
-            let waits_for_more = client.wait == Wait::Nothing && client.in_flight == 0;
+            let silent_for = now.saturating_duration_since(client.active_at);
+            let waits_for_more = client.wait == Wait::Nothing && client.in_flight == 0 && !client.is_owed();
             let hears = client.session.as_ref().is_some_and(|session| !session.topics.is_empty());
-            if !waits_for_more || hears {
+            if !waits_for_more || hears || client.is_spliced {
                 continue;
             }
             let limit = self.branches.get(client.branch).and_then(|branch| branch.idle_limit);

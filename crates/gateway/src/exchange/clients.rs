@@ -94,6 +94,14 @@ impl<S> Client<S> {
         self.session.as_ref().is_some_and(|session| session.needs_own())
     }
 
+    /// Whether it has yet to get something.
+    pub(super) fn is_owed(&self) -> bool
+    where
+        S: Wire,
+    {
+        !self.output.is_empty() || self.wire.has_unsent()
+    }
+
     pub(super) fn is_congested(&self) -> bool {
         self.output.len() - self.written >= MOST_OUTPUT
     }
@@ -185,6 +193,7 @@ impl<W: World> Exchange<W> {
                 }
                 self.pause(key);
                 self.watch_client(key);
+                self.read_on(key);
             }
             // A greeting may have something to be sent.
             Err(error) if is_passing(&error) => self.watch_client(key),
@@ -197,6 +206,13 @@ impl<W: World> Exchange<W> {
             }
         }
         self.buffer = buffer;
+    }
+
+    /// Has a client looked at again of whom more has come than was read.
+    fn read_on(&mut self, key: ClientKey) {
+        if self.clients.get(key).is_some_and(|client| client.watched.reads && client.wire.has_more()) {
+            self.todo.push_back(key);
+        }
     }
 
     /// Has a client wait whose instance is ahead of a rate. What it gets was asked for, so it asks for no more.
@@ -366,6 +382,9 @@ impl<W: World> Exchange<W> {
         }
         self.end_if_done(key);
         self.watch_client(key);
+        if self.clients.get(key).is_some_and(|client| client.watched.reads && client.wire.has_more()) {
+            self.read(key);
+        }
     }
 
     /// Ends a client that has ended its side, once it has got all its answers.

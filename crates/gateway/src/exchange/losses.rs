@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::clients::{End, Wait};
-use super::upstreams::Phase;
+use super::upstreams::{Phase, Upstream};
 use super::{ClientKey, Exchange, Timer, UpstreamKey};
 use crate::sight::{Ending, Trouble};
 use crate::world::{Wire as _, World};
@@ -13,6 +13,8 @@ use crate::world::{Wire as _, World};
 /// How long an upstream is kept that nobody uses: one that is shared, and a client's own.
 const SHARED_IDLE_FOR: Duration = Duration::from_secs(60);
 const OWN_IDLE_FOR: Duration = Duration::from_secs(1);
+/// How long a command takes at least behind which nobody else is sent.
+const SLOW_AFTER: Duration = Duration::from_millis(100);
 /// How long a slow client may keep others' answers waiting behind its own.
 pub(super) const STALL_FOR: Duration = Duration::from_secs(2);
 
@@ -115,18 +117,38 @@ impl<W: World> Exchange<W> {
         }
         upstream.stalled_by = Some(by);
         if upstream.owner.is_none() {
-            // Others go elsewhere from now on.
-            let wanted = upstream.wanted.clone();
-            let branch = &mut self.branches[upstream.branch];
-            if branch.pool.get(&wanted) == Some(&key) {
-                branch.pool.remove(&wanted);
-            }
-            branch.replicas.forget(key, upstream.reader, &wanted);
-            upstream.phase = Phase::Parting;
-            upstream.is_open = false;
+            self.stop_sharing(key);
             self.set_timer(STALL_FOR, Timer::Unstall(key));
         }
         self.watch_upstream(key);
+    }
+
+    /// Has others go elsewhere from now on.
+    fn stop_sharing(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        upstream.phase = Phase::Parting;
+        upstream.is_open = false;
+        let (reader, wanted) = (upstream.reader, upstream.wanted.clone());
+        let branch = &mut self.branches[upstream.branch];
+        if branch.pool.get(&wanted) == Some(&key) {
+            branch.pool.remove(&wanted);
+        }
+        branch.replicas.forget(key, reader, &wanted);
+    }
+
+    /// Has nobody else wait behind a command that takes long, such as a script without an end: the engine tells others
+    /// that it is busy, and takes what ends the script.
+    pub(super) fn leave_slow_ones(&mut self) {
+        let now = self.world.now();
+        let is_slow = |upstream: &Upstream<W::Wire>| {
+            let asked_at = upstream.pending.front().map(|pending| pending.at);
+            upstream.phase == Phase::Ready && asked_at.is_some_and(|at| now.saturating_duration_since(at) >= SLOW_AFTER)
+        };
+        let shared = self.branches.values().flat_map(|branch| branch.pool.values());
+        let slow = shared.copied().filter(|key| self.upstreams.get(*key).is_some_and(is_slow));
+        for key in slow.collect::<Vec<_>>() {
+            self.stop_sharing(key);
+        }
     }
 
     pub(super) fn unstall_for(&mut self, key: Option<UpstreamKey>, by: ClientKey) {
@@ -145,7 +167,10 @@ impl<W: World> Exchange<W> {
         let Some(by) = upstream.stalled_by else { return };
         // A rate is for all of an instance's clients together.
         let is_muted = self.clients.get(by).is_some_and(|client| client.is_muted);
-        if !is_muted && upstream.pending.iter().any(|pending| pending.client != by) {
+        if !self.clients.contains_key(by) {
+            upstream.stalled_by = None;
+            self.watch_upstream(key);
+        } else if !is_muted && upstream.pending.iter().any(|pending| pending.client != by) {
             upstream.stalled_by = None;
             self.watch_upstream(key);
             debug!("reset a client: it reads too slowly for those who wait behind it");

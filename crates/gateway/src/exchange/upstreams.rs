@@ -25,7 +25,7 @@ const UNKNOWN: usize = usize::MAX / 2;
 /// How much is kept of what was sent and not answered.
 const MOST_SENT: usize = super::CHUNK;
 /// How far a connection to a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// To be tried, at once or after a pause.
     Dialing,
@@ -388,6 +388,7 @@ impl<W: World> Exchange<W> {
             }
             branch.replicas.forget(key, upstream.reader, &upstream.wanted);
         }
+        self.prepared(upstream.branch, key, false);
         Some(upstream)
     }
 
@@ -482,7 +483,7 @@ impl<W: World> Exchange<W> {
             }
         }
         if self.upstreams.get(key).is_some_and(|upstream| upstream.reader.is_none()) {
-            self.loaded_scripts(branch_key);
+            self.prepared(branch_key, key, true);
         }
     }
 
