@@ -14,6 +14,7 @@ mod parameters;
 mod projects;
 mod refusals;
 mod security;
+mod sessions;
 mod steering;
 mod switches;
 mod tasks;

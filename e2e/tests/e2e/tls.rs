@@ -1,4 +1,4 @@
-//! Connections by TLS, and reads from replicas, as far as the API and the data folder show them.
+//! Connections by TLS, reads from replicas, and a gateway that is replaced.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -65,7 +65,17 @@ fn an_instance_gets_a_certificate_that_follows_its_addresses_and_goes_with_tls()
     assert!(text.starts_with("-----BEGIN PRIVATE KEY") && text.trim_end().ends_with(authority.trim()));
     assert!(!service.log().contains("PRIVATE KEY"));
 
+    let by_tls = json!({
+        "host": instance.host, "port": instance.port, "password": instance.password,
+        "ssl": true, "ssl_ca_certs": data.join("tls/ca.pem"),
+    });
+    let said = client.redis_py("tls", by_tls.clone(), json!(["SET", "k", "by TLS"]));
+    assert_eq!(said.expect("a client by TLS"), true);
+    assert_eq!(instance.run::<String>(&["GET", "k"]).expect("a plain client beside it"), "by TLS");
+
     done(&mut client, "CloseSSL", id.clone());
+    client.redis_py("tls", by_tls.clone(), json!(["GET", "k"])).expect("who came by TLS stays");
+    client.redis_py("another", by_tls, json!(["GET", "k"])).expect_err("nobody else comes by it");
     assert_eq!(client.done("DescribeSSLStatus", id)["SSLConfig"], false);
     wait_for("the last certificate to go", || identities(&data, &instance.id).is_empty().then_some(()));
     assert_eq!(instance.run::<String>(&["PING"]).expect("PING"), "PONG");
@@ -86,6 +96,14 @@ fn a_replica_answers_reads_as_long_as_it_follows() {
     let readers = |route: &Value| route["readers"].as_array().cloned().unwrap_or_default();
     let first = wait_for("the replica to answer", || readers(&route(&data, &instance.id)).pop());
     assert_eq!(route(&data, &instance.id)["logins"]["default_reads_replicas"], true);
+
+    for _ in 0..10 {
+        assert_eq!(instance.run::<Option<String>>(&["GET", "k"]).expect("a read"), None);
+    }
+    let address = first["target"]["addr"].as_str().and_then(|addr| addr.rsplit_once(':')).expect("an address");
+    let direct = json!({ "host": address.0, "port": address.1, "password": instance.password });
+    let stats = client.redis_py("replica", direct, json!(["INFO", "commandstats"])).expect("its statistics");
+    assert_eq!(stats["cmdstat_get"]["calls"], 10, "{stats}");
 
     // It dies, and comes back in another start.
     let replica = first["target"]["node"].as_str().expect("a node");
