@@ -2,11 +2,11 @@
 //! who is to be put through to whom.
 //!
 //! A client's requests are read one by one. Those that leave nothing behind in a connection go, with the requests of
-//! others, over an [`Upstream`] that all share who have the same [`Identity`]; from the first that leaves something behind
+//! others, over an [`Upstream`] that all share who have the same [`Standing`]; from the first that leaves something behind
 //! (a transaction, a subscription, a wait) a client has an upstream of its own, until nothing of that is left. Since what
 //! is left is known ([`Session`]), any upstream can be replaced by one to another node: that is what a switch does.
 //!
-//! - `clients` is what comes from clients and goes to them, `requests` and `identities` what each request means,
+//! - `clients` is what comes from clients and goes to them, `requests` and `standings` what each request means,
 //! - `upstreams` and `losses` how connections to nodes are made and lost, `answers` what comes from them,
 //! - `readers` how replicas answer reads,
 //! - `branches` what the table says, and how clients are held and moved; `seen` is what is noted of all that,
@@ -17,12 +17,12 @@
 mod answers;
 mod branches;
 mod clients;
-mod identities;
 mod losses;
 mod moving;
 mod readers;
 mod requests;
 mod seen;
+mod standings;
 mod upstreams;
 
 use std::cmp::Reverse;

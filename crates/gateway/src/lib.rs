@@ -89,10 +89,9 @@ pub enum Error {
 /// Runs the gateway of the data folder `dir` until `stop` resolves, then closes every address, resets every
 /// connection and returns. Without a control plane it goes on with the table last in force.
 ///
-/// It raises the process's soft limit of open files to the hard one, since a connection takes two.
+/// It raises the process's soft limit of open files to the hard one, since each connection takes one.
 ///
-/// The work is small and never blocks, so two worker threads serve one machine well and one is enough for a laptop;
-/// each connection stays on whichever is free:
+/// Clients are served by threads of its own, one a core; the runtime has what is beside that, which is little:
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

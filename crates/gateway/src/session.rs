@@ -21,7 +21,7 @@ pub(crate) struct Credential {
 
 /// What every command depends on. Connections that agree on it can stand in for each other.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub(crate) struct Standing {
     #[serde(with = "login")]
     pub(crate) login: Option<Arc<Credential>>,
     /// Of the protocol: 2 or 3.
@@ -29,16 +29,16 @@ pub(crate) struct Identity {
     pub(crate) database: u32,
 }
 
-impl Default for Identity {
+impl Default for Standing {
     /// Whoever has just connected.
     fn default() -> Self {
-        Identity { login: None, protocol: 2, database: 0 }
+        Standing { login: None, protocol: 2, database: 0 }
     }
 }
 
-impl Identity {
-    /// The requests by which a connection of this identity becomes one of another.
-    pub(crate) fn towards(&self, other: &Identity) -> Vec<Vec<u8>> {
+impl Standing {
+    /// The requests by which a connection of this standing becomes one of another.
+    pub(crate) fn towards(&self, other: &Standing) -> Vec<Vec<u8>> {
         let mut requests = Vec::new();
         let mut push = |args: &[&[u8]]| {
             let mut request = Vec::new();
@@ -98,7 +98,7 @@ impl Transaction {
     }
 }
 
-/// What a client has made of its connection beyond its [`Identity`].
+/// What a client has made of its connection beyond its [`Standing`].
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Session {

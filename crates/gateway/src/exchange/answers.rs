@@ -404,7 +404,7 @@ impl<W: World> Exchange<W> {
             }
             Special::GetName if !is_error => {
                 let name = client.session.as_ref().map(|session| session.name.clone()).unwrap_or_default();
-                let reply = match (name.is_empty(), client.identity.protocol) {
+                let reply = match (name.is_empty(), client.standing.protocol) {
                     (true, 3) => b"_\r\n".to_vec(),
                     (true, _) => b"$-1\r\n".to_vec(),
                     (false, _) => [format!("${}\r\n", name.len()).as_bytes(), &name, b"\r\n"].concat(),
@@ -478,7 +478,7 @@ impl<W: World> Exchange<W> {
             Some(Means::Another) => client.guest.signs_in(None),
             Some(Means::Nothing) | None => {}
         }
-        client.identity = turn.wanted.clone();
+        client.standing = turn.wanted.clone();
         if let Some(name) = turn.name.take() {
             client.session().name = name;
         }

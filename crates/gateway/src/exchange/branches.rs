@@ -16,7 +16,7 @@ use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
 use crate::commands::{Commands, KNOWN};
 use crate::connection::ClientAddr;
 use crate::instance::Instance;
-use crate::session::Identity;
+use crate::session::Standing;
 use crate::sight::{Ending, Sight};
 use crate::world::{Wire as _, World};
 
@@ -67,7 +67,7 @@ pub(super) struct Branch {
     /// All its upstreams, those that part too.
     pub(super) upstreams: HashSet<UpstreamKey>,
     /// Those that are shared, by what they are.
-    pub(super) pool: HashMap<Identity, UpstreamKey>,
+    pub(super) pool: HashMap<Standing, UpstreamKey>,
     pub(super) commands: Arc<Commands>,
     /// Whose commands these are; they are learned again where another node leads.
     learned_from: Option<NodeId>,
@@ -398,9 +398,9 @@ impl<W: World> Exchange<W> {
     /// Whether there is any.
     fn load_scripts(&mut self, key: BranchKey) -> bool {
         let of_branch = self.clients.values().filter(|client| client.branch == key);
-        let identities = of_branch.map(|client| &client.identity);
-        let Some(identity) = identities.max_by_key(|identity| identity.login.is_some()).cloned() else { return false };
-        self.open_shared(key, identity);
+        let standings = of_branch.map(|client| &client.standing);
+        let Some(standing) = standings.max_by_key(|standing| standing.login.is_some()).cloned() else { return false };
+        self.open_shared(key, standing);
         true
     }
 
@@ -427,8 +427,8 @@ impl<W: World> Exchange<W> {
                 continue;
             }
             let asks_for_password = branch.instance.asks_for_password();
-            let may_ask = |identity: &&Identity| identity.login.is_some() || !asks_for_password;
-            let idle = branch.pool.iter().filter(|(identity, _)| may_ask(identity)).map(|(_, key)| *key);
+            let may_ask = |standing: &&Standing| standing.login.is_some() || !asks_for_password;
+            let idle = branch.pool.iter().filter(|(standing, _)| may_ask(standing)).map(|(_, key)| *key);
             let Some(key) = idle.into_iter().find(|key| self.upstreams.get(*key).is_some_and(|of| of.is_open)) else {
                 continue;
             };

@@ -12,7 +12,7 @@ use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
 use crate::connection::ClientAddr;
 use crate::framing::{Framed, Framer, Rest};
 use crate::instance::Guest;
-use crate::session::{Identity, Session};
+use crate::session::{Session, Standing};
 use crate::sight::{Ending, Refusal, Trouble};
 use crate::world::{Interest, Ready, Wire, World};
 
@@ -55,7 +55,7 @@ pub(super) struct Client<S> {
     pub(super) from: ClientAddr,
     pub(super) branch: BranchKey,
     pub(super) guest: Guest,
-    pub(super) identity: Identity,
+    pub(super) standing: Standing,
     /// `None` as long as there is nothing of it.
     pub(super) session: Option<Box<Session>>,
     /// Where its last request went.
@@ -128,7 +128,7 @@ impl<W: World> Exchange<W> {
             from,
             branch: door.branch,
             guest,
-            identity: Identity::default(),
+            standing: Standing::default(),
             session: None,
             upstream: None,
             owns: false,
@@ -272,7 +272,7 @@ impl<W: World> Exchange<W> {
                 }
                 continue;
             }
-            let is_stranger = client.identity.login.is_none() && client.guest.instance.asks_for_password();
+            let is_stranger = client.standing.login.is_none() && client.guest.instance.asks_for_password();
             match framer.read(&bytes[at..], is_stranger) {
                 Framed::Whole(length) => {
                     if !self.request(key, &Request { framer, bytes: &bytes[at..], length }) {

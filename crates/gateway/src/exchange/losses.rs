@@ -96,11 +96,11 @@ impl<W: World> Exchange<W> {
         if !session.needs_own() {
             return;
         }
-        let (branch, identity) = (client.branch, client.identity.clone());
+        let (branch, standing) = (client.branch, client.standing.clone());
         if self.branches.get(branch).is_none_or(|branch| branch.target.is_none()) {
             return self.drop_client(key, End::Reset, Ending::Node);
         }
-        let upstream = self.open(branch, identity, Some(key));
+        let upstream = self.open(branch, standing, Some(key));
         let Some(client) = self.clients.get_mut(key) else { return };
         client.upstream = Some(upstream);
         client.owns = true;

@@ -24,7 +24,7 @@ use super::{ClientKey, Exchange, Timer, UpstreamKey};
 use crate::connection::ClientAddr;
 use crate::framing::Rest;
 use crate::replies::Replies;
-use crate::session::{Credential, Identity, Session};
+use crate::session::{Credential, Session, Standing};
 use crate::world::{Interest, Wire, World};
 
 /// Something of an exchange. What is named by a number here has that within one exchange alone.
@@ -90,7 +90,7 @@ pub(crate) struct MovedClient {
     vip: Vip,
     from: SocketAddr,
     signed_in: Option<Fingerprint>,
-    identity: Identity,
+    standing: Standing,
     #[serde(default)]
     session: Option<Box<Session>>,
     #[serde(default)]
@@ -127,8 +127,8 @@ pub(crate) struct MovedUpstream {
     instance: InstanceId,
     addr: NodeAddr,
     is_connected: bool,
-    wanted: Identity,
-    has: Identity,
+    wanted: Standing,
+    has: Standing,
     #[serde(default)]
     owner: Option<u64>,
     /// Whether those share it who are what it is to be.
@@ -219,7 +219,7 @@ impl<W: World> Exchange<W> {
             vip: client.vip,
             from: client.from.0,
             signed_in: client.guest.signed_in().cloned(),
-            identity: client.identity.clone(),
+            standing: client.standing.clone(),
             session: client.session.clone(),
             upstream: client.upstream.map(number),
             owns: client.owns,
@@ -345,7 +345,7 @@ impl<W: World> Exchange<W> {
         let now = self.world.now();
         let client = &mut self.clients[key];
         self.branches[client.branch].sight.was_here();
-        client.identity = taking.identity(moved.identity);
+        client.standing = taking.standing(moved.standing);
         client.session = moved.session;
         client.owns = moved.owns;
         client.in_flight = moved.in_flight;
@@ -372,7 +372,7 @@ impl<W: World> Exchange<W> {
             return;
         }
         let now = self.world.now();
-        let wanted = taking.identity(moved.wanted);
+        let wanted = taking.standing(moved.wanted);
         let key = self.add_upstream(branch, Some(moved.addr), wanted.clone(), owner);
         taking.upstreams.insert((taking.of, moved.number), key);
         let branch = &mut self.branches[branch];
@@ -387,7 +387,7 @@ impl<W: World> Exchange<W> {
         let Some(wire) = wire else {
             return self.dial(key);
         };
-        upstream.has = taking.identity(moved.has);
+        upstream.has = taking.standing(moved.has);
         upstream.is_spliced = moved.is_spliced;
         upstream.reader = moved.reader;
         // How far a replica is, it is to say anew before it is asked more.
@@ -458,14 +458,14 @@ impl Taking {
         self.clients.get(&(self.of, number?)).copied()
     }
 
-    fn identity(&mut self, mut identity: Identity) -> Identity {
-        if let Some(login) = &identity.login {
+    fn standing(&mut self, mut standing: Standing) -> Standing {
+        if let Some(login) = &standing.login {
             match self.logins.get(login) {
-                Some(known) => identity.login = Some(known.clone()),
+                Some(known) => standing.login = Some(known.clone()),
                 None => drop(self.logins.insert(login.clone())),
             }
         }
-        identity
+        standing
     }
 }
 

@@ -10,7 +10,7 @@ use super::answers::{Special, What};
 use super::clients::Wait;
 use super::upstreams::Upstream;
 use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
-use crate::session::Identity;
+use crate::session::Standing;
 use crate::world::World;
 
 /// How far behind the primary a replica may be that answers reads.
@@ -34,7 +34,7 @@ pub(super) struct Replicas {
     readers: Arc<Vec<Reader>>,
     /// What is known of each.
     known: HashMap<NodeAddr, Known>,
-    pool: HashMap<(NodeAddr, Identity), UpstreamKey>,
+    pool: HashMap<(NodeAddr, Standing), UpstreamKey>,
     /// Where the primary was, and when.
     primary: VecDeque<(Instant, u64)>,
     /// Whose reads they answer: the default user's, and those of accounts.
@@ -59,8 +59,8 @@ impl Replicas {
         !self.readers.is_empty()
     }
 
-    fn answers(&self, identity: &Identity) -> bool {
-        match identity.login.as_ref().and_then(|login| login.user.as_deref()) {
+    fn answers(&self, standing: &Standing) -> bool {
+        match standing.login.as_ref().and_then(|login| login.user.as_deref()) {
             None | Some(b"default") => self.of_default,
             Some(account) => self.of_accounts.contains(account),
         }
@@ -97,9 +97,9 @@ impl Replicas {
         chosen
     }
 
-    pub(super) fn forget(&mut self, key: UpstreamKey, reader: Option<NodeAddr>, identity: &Identity) {
+    pub(super) fn forget(&mut self, key: UpstreamKey, reader: Option<NodeAddr>, standing: &Standing) {
         let Some(addr) = reader else { return };
-        let place = (addr, identity.clone());
+        let place = (addr, standing.clone());
         if self.pool.get(&place) == Some(&key) {
             self.pool.remove(&place);
         }
@@ -141,7 +141,7 @@ impl<W: World> Exchange<W> {
         let now = self.world.now();
         let client = self.clients.get_mut(key)?;
         let branch = self.branches.get_mut(client.branch)?;
-        if branch.is_held() || !branch.replicas.answers(&client.identity) {
+        if branch.is_held() || !branch.replicas.answers(&client.standing) {
             return self.place(key, false);
         }
         if let Some(current) = client.upstream
@@ -156,7 +156,7 @@ impl<W: World> Exchange<W> {
             return goes_on.then_some(current);
         }
         let Some(addr) = branch.replicas.choose(now) else { return self.place(key, false) };
-        let place = (addr, client.identity.clone());
+        let place = (addr, client.standing.clone());
         let (branch, found) = (client.branch, branch.replicas.pool.get(&place).copied());
         let upstream = match found.filter(|found| self.upstreams.contains_key(*found)) {
             Some(found) => found,

@@ -11,7 +11,7 @@ use super::{ClientKey, Exchange, UpstreamKey};
 use crate::commands::{Command, Kind, Timeout, Topic};
 use crate::framing::{Framer, write_request};
 use crate::login::Means;
-use crate::session::{Identity, Transaction, Voice};
+use crate::session::{Standing, Transaction, Voice};
 use crate::sight::Ending;
 use crate::world::World;
 
@@ -54,7 +54,7 @@ impl<W: World> Exchange<W> {
         let branch = &mut self.branches[client.branch];
         let command = branch.commands.find(request.arg(0));
         if command.first_key > 0 && request.len() > usize::from(command.first_key) {
-            branch.sight.asked_for(client.identity.database, request.arg(command.first_key.into()));
+            branch.sight.asked_for(client.standing.database, request.arg(command.first_key.into()));
         }
         if client.session.is_none() && command.kind == Kind::Plain {
             // What nearly all requests are.
@@ -209,7 +209,7 @@ impl<W: World> Exchange<W> {
                     return true;
                 }
                 // The keys it watched may have changed in between.
-                let nil: &[u8] = if client.identity.protocol == 3 { b"_\r\n" } else { b"*-1\r\n" };
+                let nil: &[u8] = if client.standing.protocol == 3 { b"_\r\n" } else { b"*-1\r\n" };
                 let instead = What::Special(Box::new(Special::Instead(nil.to_vec())));
                 self.send(key, upstream, b"*1\r\n$7\r\nDISCARD\r\n", command, instead);
             }
@@ -314,8 +314,8 @@ impl<W: World> Exchange<W> {
             return self.is_gone(key);
         }
         let Some(client) = self.clients.get(key) else { return true };
-        let wanted = client.identity.clone();
-        let from = Identity { database: 0, ..wanted.clone() };
+        let wanted = client.standing.clone();
+        let from = Standing { database: 0, ..wanted.clone() };
         if client.owns {
             let Some(upstream) = self.place(key, true) else { return self.is_gone(key) };
             if !self.upstreams.get(upstream).is_some_and(|upstream| upstream.is_trial) {
@@ -420,7 +420,7 @@ impl<W: World> Exchange<W> {
     pub(super) fn forget_session(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.session = None;
-        client.identity = Identity::default();
+        client.standing = Standing::default();
         client.guest.signs_in(None);
         if std::mem::take(&mut client.owns)
             && let Some(upstream) = client.upstream.take()
@@ -482,11 +482,11 @@ impl<W: World> Exchange<W> {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Turn {
     /// What the client becomes.
-    pub(super) wanted: Identity,
+    pub(super) wanted: Standing,
     /// What a fresh connection must be before.
-    pub(super) from: Identity,
+    pub(super) from: Standing,
     /// What a fresh connection is after.
-    pub(super) has: Identity,
+    pub(super) has: Standing,
     pub(super) means: Option<Means>,
     /// The name that it takes with it.
     pub(super) name: Option<Vec<u8>>,

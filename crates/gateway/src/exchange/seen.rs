@@ -27,13 +27,13 @@ impl<W: World> Exchange<W> {
                 if !request.is_empty() {
                     framer.read(request, false);
                 }
-                let user = client.identity.login.as_ref().and_then(|login| login.user.as_deref()).unwrap_or_default();
+                let user = client.standing.login.as_ref().and_then(|login| login.user.as_deref()).unwrap_or_default();
                 let slow = Slow {
                     at: Millis(self.world.time().0 - i64::from(took / 1000)),
                     took,
                     client: client.from.0,
                     account: std::str::from_utf8(user).ok().filter(|user| *user != "default").unwrap_or_default(),
-                    database: client.identity.database,
+                    database: client.standing.database,
                 };
                 if framer.len() > 0 {
                     branch.sight.slow(slow, (0..framer.len()).map(|index| framer.arg(request, index)));

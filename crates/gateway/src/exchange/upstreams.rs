@@ -12,7 +12,7 @@ use super::branches::Branch;
 use super::clients::{End, Wait, is_passing};
 use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
 use crate::replies::Replies;
-use crate::session::Identity;
+use crate::session::Standing;
 use crate::sight::Ending;
 use crate::world::{Interest, Ready, Wire, World};
 
@@ -43,9 +43,9 @@ pub(super) struct Upstream<S> {
     pub(super) branch: BranchKey,
     pub(super) addr: NodeAddr,
     /// What it is to be.
-    pub(super) wanted: Identity,
+    pub(super) wanted: Standing,
     /// What it is.
-    pub(super) has: Identity,
+    pub(super) has: Standing,
     /// Whose it is; `None`: whoever is what it is shares it.
     pub(super) owner: Option<ClientKey>,
     /// It is not what its owner is: over it the owner asks to become another.
@@ -209,11 +209,11 @@ impl<W: World> Exchange<W> {
             client.wait = Wait::Answers;
             return None;
         }
-        let (branch, identity) = (client.branch, client.identity.clone());
-        let found = if own { None } else { self.branches[branch].pool.get(&identity).copied() };
+        let (branch, standing) = (client.branch, client.standing.clone());
+        let found = if own { None } else { self.branches[branch].pool.get(&standing).copied() };
         let upstream = match found.filter(|found| self.upstreams.contains_key(*found)) {
             Some(found) => found,
-            None => self.open(branch, identity, own.then_some(key)),
+            None => self.open(branch, standing, own.then_some(key)),
         };
         let client = self.clients.get_mut(key)?;
         client.upstream = Some(upstream);
@@ -227,15 +227,15 @@ impl<W: World> Exchange<W> {
         None
     }
 
-    /// The upstream that those share who are of an identity, where it can be used now.
-    pub(super) fn pooled(&self, key: ClientKey, identity: &Identity) -> Option<UpstreamKey> {
+    /// The upstream that those share who are of a standing, where it can be used now.
+    pub(super) fn pooled(&self, key: ClientKey, standing: &Standing) -> Option<UpstreamKey> {
         let branch = self.branches.get(self.clients.get(key)?.branch)?;
-        let upstream = *branch.pool.get(identity)?;
+        let upstream = *branch.pool.get(standing)?;
         self.upstreams.get(upstream).filter(|upstream| upstream.is_open).map(|_| upstream)
     }
 
-    /// Gives a client a fresh upstream of this identity, by which it asks to become another, and has it wait for that.
-    pub(super) fn open_trial(&mut self, key: ClientKey, identity: Identity) {
+    /// Gives a client a fresh upstream of this standing, by which it asks to become another, and has it wait for that.
+    pub(super) fn open_trial(&mut self, key: ClientKey, standing: Standing) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(branch) = self.branches.get_mut(client.branch) else { return };
         if branch.is_held() {
@@ -246,7 +246,7 @@ impl<W: World> Exchange<W> {
             return self.drop_client(key, End::Reset, Ending::Node);
         }
         let branch = client.branch;
-        let upstream = self.open(branch, identity, Some(key));
+        let upstream = self.open(branch, standing, Some(key));
         let Some(client) = self.clients.get_mut(key) else { return };
         client.upstream = Some(upstream);
         client.owns = true;
@@ -261,13 +261,13 @@ impl<W: World> Exchange<W> {
         }
     }
 
-    /// Begins a connection that those share who are of this identity.
-    pub(super) fn open_shared(&mut self, branch: BranchKey, identity: Identity) {
-        self.open(branch, identity, None);
+    /// Begins a connection that those share who are of this standing.
+    pub(super) fn open_shared(&mut self, branch: BranchKey, standing: Standing) {
+        self.open(branch, standing, None);
     }
 
     /// Begins a connection to the primary of a branch, which has one.
-    pub(super) fn open(&mut self, branch: BranchKey, wanted: Identity, owner: Option<ClientKey>) -> UpstreamKey {
+    pub(super) fn open(&mut self, branch: BranchKey, wanted: Standing, owner: Option<ClientKey>) -> UpstreamKey {
         let addr = self.branches[branch].target.as_ref().map(|target| target.addr);
         let key = self.add_upstream(branch, addr, wanted.clone(), owner);
         if owner.is_none() {
@@ -282,7 +282,7 @@ impl<W: World> Exchange<W> {
         &mut self,
         branch: BranchKey,
         addr: Option<NodeAddr>,
-        wanted: Identity,
+        wanted: Standing,
         owner: Option<ClientKey>,
     ) -> UpstreamKey {
         let now = self.world.now();
@@ -291,7 +291,7 @@ impl<W: World> Exchange<W> {
             branch,
             addr: addr.unwrap_or(NodeAddr(([0, 0, 0, 0], 0).into())),
             wanted,
-            has: Identity::default(),
+            has: Standing::default(),
             owner,
             is_trial: false,
             is_spliced: false,
@@ -414,7 +414,7 @@ impl<W: World> Exchange<W> {
     fn established(&mut self, key: UpstreamKey) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         upstream.phase = Phase::Settling;
-        upstream.has = Identity::default();
+        upstream.has = Standing::default();
         let branch = upstream.branch;
         let of_primary = self.branches.get_mut(branch).filter(|_| upstream.reader.is_none());
         let scripts = of_primary.map(Branch::scripts_to_load).unwrap_or_default();
@@ -477,7 +477,7 @@ impl<W: World> Exchange<W> {
             let owner = owner.unwrap_or_default();
             if was_ended && waits {
                 self.leave(owner);
-            } else if tracks && client.identity.protocol == 3 {
+            } else if tracks && client.standing.protocol == 3 {
                 // Whatever it has kept of what it read may have changed in between.
                 self.say(owner, b">2\r\n$10\r\ninvalidate\r\n_\r\n");
             }
@@ -488,7 +488,7 @@ impl<W: World> Exchange<W> {
     }
 
     /// Has an upstream that has changed become what it is to be beyond that, and shares it.
-    pub(super) fn share(&mut self, key: UpstreamKey, wanted: Identity) {
+    pub(super) fn share(&mut self, key: UpstreamKey, wanted: Standing) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let branch = &mut self.branches[upstream.branch];
         let is_of_use = !branch.pool.get(&wanted).is_some_and(|other| self.upstreams.contains_key(*other));

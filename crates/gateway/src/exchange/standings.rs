@@ -8,7 +8,7 @@ use super::{ClientKey, Exchange};
 use crate::commands::Command;
 use crate::framing::write_request;
 use crate::login;
-use crate::session::{Identity, Voice};
+use crate::session::{Standing, Voice};
 use crate::world::World;
 
 impl<W: World> Exchange<W> {
@@ -26,13 +26,13 @@ impl<W: World> Exchange<W> {
         args.push(&credential.password);
         let mut list = Vec::new();
         write_request(&args, &mut list);
-        let wanted = Identity { login: Some(Arc::new(credential)), ..client.identity.clone() };
-        let has = Identity { login: wanted.login.clone(), ..Identity::default() };
+        let wanted = Standing { login: Some(Arc::new(credential)), ..client.standing.clone() };
+        let has = Standing { login: wanted.login.clone(), ..Standing::default() };
         self.identify(
             key,
             &list,
             command,
-            Turn { wanted, from: Identity::default(), has, means: Some(means), name: None },
+            Turn { wanted, from: Standing::default(), has, means: Some(means), name: None },
         )
     }
 
@@ -67,12 +67,12 @@ impl<W: World> Exchange<W> {
         let mut list = Vec::new();
         write_request(&args, &mut list);
         let from = match &login {
-            Some(_) => Identity::default(),
-            None => Identity { login: client.identity.login.clone(), ..Identity::default() },
+            Some(_) => Standing::default(),
+            None => Standing { login: client.standing.login.clone(), ..Standing::default() },
         };
-        let login = login.or_else(|| client.identity.login.clone());
-        let has = Identity { login: login.clone(), protocol, database: 0 };
-        let wanted = Identity { login, protocol, database: client.identity.database };
+        let login = login.or_else(|| client.standing.login.clone());
+        let has = Standing { login: login.clone(), protocol, database: 0 };
+        let wanted = Standing { login, protocol, database: client.standing.database };
         self.identify(key, &list, command, Turn { wanted, from, has, means, name })
     }
 
@@ -82,8 +82,8 @@ impl<W: World> Exchange<W> {
         let Some(database) = number.filter(|_| request.len() == 2) else {
             return self.pass(key, request, command, false);
         };
-        let wanted = Identity { database, ..client.identity.clone() };
-        let from = Identity { database: 0, ..client.identity.clone() };
+        let wanted = Standing { database, ..client.standing.clone() };
+        let from = Standing { database: 0, ..client.standing.clone() };
         self.identify(key, request.list(), command, Turn { has: wanted.clone(), wanted, from, means: None, name: None })
     }
 
