@@ -21,14 +21,15 @@ use tracing::error;
 use crate::connection::ClientAddr;
 use crate::exchange::{Exchange, Held, LoopRoute, Moved};
 use crate::instance::{Guest, Instance};
+use crate::relay;
 use crate::socket::Socket;
 use crate::succession::Departure;
-use crate::world::{Interest, Ready, Token, World};
+use crate::world::{Interest, Passage, Ready, Token, Wire as _, World};
 
 /// How many sockets are looked at before the next question which are ready.
-const EVENTS: usize = 512;
+pub(crate) const EVENTS: usize = 512;
 /// The token of orders; no wire has it, since the keys of wires are never zero.
-const ORDERS: u64 = 0;
+pub(crate) const ORDERS: u64 = 0;
 /// What tells a node's token from a client's: no exchange has so many of either.
 const IS_NODE: u64 = 1 << 31;
 
@@ -53,7 +54,7 @@ pub(crate) enum Order {
     /// To tell a successor everything.
     Depart(Departure),
     /// To go on with what a predecessor's loop of that number has told.
-    TakeOver(Vec<(usize, Moved, Option<OwnedFd>)>, oneshot::Sender<()>),
+    TakeOver(Vec<(usize, Moved, Option<Socket>)>, oneshot::Sender<()>),
     End,
 }
 
@@ -91,6 +92,11 @@ impl EventLoop {
         self.inbox.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
         // It fails only where it has been woken very often and has not yet looked.
         let _ = rustix::io::write(&self.inbox.wake, &1_u64.to_ne_bytes());
+    }
+
+    /// Whether it has ended, which none does before its gateway but one that has departed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
@@ -144,18 +150,18 @@ fn run(mut exchange: Exchange<Epoll>, inbox: &Inbox) {
                     }
                     Order::Depart(departure) => {
                         exchange.settle();
-                        let is_over = departure
-                            .take(|parcel| exchange.tell_all(|moved, wire| parcel.add(moved, wire.map(AsFd::as_fd))));
-                        if is_over {
+                        if let Some(relayed) = depart(&mut exchange, departure) {
                             // What is closed here lives on there.
+                            drop(exchange);
+                            if let Err(error) = relay::run(relayed, &inbox.wake) {
+                                error!(%error, "clients by TLS can't be relayed any more, and are reset");
+                            }
                             return;
                         }
                         exchange.world().now = Instant::now();
                     }
                     Order::TakeOver(all, done) => {
-                        let wire = |socket: OwnedFd| Socket::plain(TcpStream::from(socket));
-                        let all = all.into_iter().map(|(of, moved, socket)| (of, moved, socket.map(wire)));
-                        exchange.take_over(all.collect());
+                        exchange.take_over(all);
                         let _ = done.send(());
                     }
                     Order::End => return exchange.reset_all(),
@@ -166,7 +172,24 @@ fn run(mut exchange: Exchange<Epoll>, inbox: &Inbox) {
     }
 }
 
-fn timespec(span: Duration) -> Timespec {
+/// Sends all there is to a successor; where that has it, who is still to be relayed to it.
+fn depart(exchange: &mut Exchange<Epoll>, departure: Departure) -> Option<Vec<(Socket, TcpStream)>> {
+    let mut relayed = Vec::new();
+    let is_over = departure.take(|parcel| {
+        exchange.tell_all(|moved, wire| match (wire, moved.client()) {
+            (Some(wire), Some(client)) if wire.passage() == Passage::Relayed => {
+                let (near, far) = relay::ends()?;
+                relayed.push((client, near));
+                parcel.add(moved, Some(far.as_fd()))
+            }
+            (wire, _) => parcel.add(moved, wire.map(AsFd::as_fd)),
+        })
+    });
+    let relayed = relayed.into_iter();
+    is_over.then(|| relayed.filter_map(|(client, near)| Some((exchange.give_out(client)?, near))).collect())
+}
+
+pub(crate) fn timespec(span: Duration) -> Timespec {
     // Rounded up: what is to be done at a time is not looked for before it.
     let millis = span.as_millis() as i64 + i64::from(!span.subsec_nanos().is_multiple_of(1_000_000));
     Timespec { tv_sec: millis / 1000, tv_nsec: (millis % 1000) * 1_000_000 }

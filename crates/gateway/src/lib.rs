@@ -10,7 +10,7 @@
 //! are served by an `event_loop` a core, each with an `exchange` that puts them through to nodes: it finds requests
 //! (`framing`) and replies (`replies`) in what passes, knows what a request means (`commands`, `login`), and what of a client
 //! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to (`socket`, with `tls`), and
-//! `sight` what is seen of all that. `succession` is how another process takes the place of this one.
+//! `sight` what is seen of all that. `succession` is how another process takes the place of this one, and `relay` what is left to do here then.
 
 mod address;
 mod client;
@@ -24,6 +24,7 @@ mod folder;
 mod framing;
 mod instance;
 mod login;
+mod relay;
 mod replies;
 mod scripts;
 mod session;
@@ -58,6 +59,8 @@ use table::{Gateway, Loops, Sockets};
 
 /// How often what could not be brought into force is tried again.
 const HEAL_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether anybody is still relayed.
+const RELAYS_LOOK: Duration = Duration::from_millis(100);
 /// How long to leave a listener alone that has no file descriptor for the next connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -96,14 +99,17 @@ pub enum Error {
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-/// runtime.block_on(gateway::run("/var/lib/opencrs".as_ref(), std::future::pending()))?;
+/// let stop = std::future::pending;
+/// let relays = runtime.block_on(gateway::run("/var/lib/opencrs".as_ref(), stop()))?;
+/// // Where there are any, the gateway of this folder is another by now.
+/// runtime.block_on(relays.run(stop()));
 /// # Ok(()) }
 /// ```
 ///
 /// # Errors
 /// Where another gateway runs in `dir`, or where its folder can't be made, locked or listened in. Once it runs,
 /// nothing ends it but `stop`.
-pub async fn run(dir: &Path, stop: impl Future<Output = ()>) -> Result<(), Error> {
+pub async fn run(dir: &Path, stop: impl Future<Output = ()>) -> Result<Relays, Error> {
     run_with_metrics(dir, None, stop).await
 }
 
@@ -116,7 +122,7 @@ pub async fn run_with_metrics(
     dir: &Path,
     metrics: Option<SocketAddr>,
     stop: impl Future<Output = ()>,
-) -> Result<(), Error> {
+) -> Result<Relays, Error> {
     raise_file_limit();
     begin(Folder::open(dir)?, metrics, stop).await
 }
@@ -126,7 +132,7 @@ pub async fn run_with_metrics(
 ///
 /// # Errors
 /// As [`run`]; and where the gateway that runs hands nothing over, as one that is too old does. It goes on then.
-pub async fn succeed(dir: &Path, metrics: Option<SocketAddr>, stop: impl Future<Output = ()>) -> Result<(), Error> {
+pub async fn succeed(dir: &Path, metrics: Option<SocketAddr>, stop: impl Future<Output = ()>) -> Result<Relays, Error> {
     raise_file_limit();
     match Folder::open(dir) {
         Ok(folder) => return begin(folder, metrics, stop).await,
@@ -155,19 +161,42 @@ pub async fn succeed(dir: &Path, metrics: Option<SocketAddr>, stop: impl Future<
             listen_for_metrics(&folder, addr).await
         }
     };
-    serve(folder, control, metrics, gateway, stop).await;
-    Ok(())
+    Ok(serve(folder, control, metrics, gateway, stop).await)
 }
 
-async fn begin(folder: Folder, metrics: Option<SocketAddr>, stop: impl Future<Output = ()>) -> Result<(), Error> {
+/// What is left for a gateway to do when another has [succeeded](succeed) it: how its clients by TLS encrypt is known in its
+/// process alone, so it goes on encrypting for the successor until they are gone. Dropping this resets them.
+///
+/// The folder is the successor's alone by then; whoever tells a gateway by what its process is in must have it leave.
+#[must_use]
+pub struct Relays(Option<Loops>);
+
+impl Relays {
+    /// Whether nobody is left.
+    pub fn are_over(&self) -> bool {
+        self.0.as_ref().is_none_or(Loops::are_over)
+    }
+
+    /// Resolves once nobody is left, or when `stop` does, which resets who is.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        while !self.are_over() {
+            tokio::select! {
+                () = &mut stop => break,
+                () = sleep(RELAYS_LOOK) => {}
+            }
+        }
+    }
+}
+
+async fn begin(folder: Folder, metrics: Option<SocketAddr>, stop: impl Future<Output = ()>) -> Result<Relays, Error> {
     let folder = Arc::new(folder);
     // Whoever publishes while the last table is being restored waits, and is not turned away.
     let control = folder.listen()?;
     let metrics = listen_for_metrics(&folder, metrics).await;
     let loops = Loops::start().map_err(Error::Loops)?;
     let gateway = Gateway::restore(folder.clone(), loops).await;
-    serve(folder, control, metrics, gateway, stop).await;
-    Ok(())
+    Ok(serve(folder, control, metrics, gateway, stop).await)
 }
 
 /// Runs a gateway whose table is in force.
@@ -177,7 +206,7 @@ async fn serve(
     metrics: Option<TcpListener>,
     mut gateway: Gateway,
     stop: impl Future<Output = ()>,
-) {
+) -> Relays {
     let shared = |socket: BorrowedFd<'_>| socket.try_clone_to_owned();
     match (shared(control.as_fd()), metrics.as_ref().map(|metrics| shared(metrics.as_fd())).transpose()) {
         (Ok(control), Ok(metrics)) => gateway.has_sockets(Sockets { control, metrics }),
@@ -220,11 +249,13 @@ async fn serve(
     let mut last = gateway.lock().await;
     callers.shutdown().await;
     if last.is_over() {
-        return info!("the gateway has ended, having been succeeded");
+        info!("the gateway has ended, having been succeeded");
+        return last.relays();
     }
     last.close().await;
     folder.stop_listening();
     info!("the gateway has ended");
+    Relays(None)
 }
 
 async fn listen_for_metrics(folder: &Folder, addr: Option<SocketAddr>) -> Option<TcpListener> {

@@ -4,18 +4,20 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 use rustls::ServerConnection;
 
 use crate::tls::Terms;
-use crate::world::Wire;
+use crate::world::{Passage, Wire};
 
 /// What a connection by TLS begins with; no request does.
 const HANDSHAKE: u8 = 0x16;
 /// What a plain client is told where there is none.
 const TLS_ALONE: &[u8] = b"-ERR this instance takes connections by TLS alone\r\n";
+/// How long a client may take to agree on how it speaks.
+pub(crate) const GREETS_WITHIN: Duration = Duration::from_secs(10);
 /// How much is encrypted at once: what the socket does not take is kept here, and must not be much.
 const AT_ONCE: usize = 64 * 1024;
 
@@ -145,9 +147,12 @@ impl Wire for Socket {
         })
     }
 
-    fn can_move(&self) -> bool {
-        // What is agreed on by TLS is known in this process alone.
-        matches!(self.way, Way::Plain)
+    fn passage(&self) -> Passage {
+        match &self.way {
+            Way::Plain => Passage::AsItIs,
+            Way::New(..) => Passage::Unspoken,
+            Way::Tls(_) => Passage::Relayed,
+        }
     }
 
     fn end_in_order(&mut self) {

@@ -41,6 +41,11 @@ impl Loops {
         &self.0[instance.number % self.0.len()]
     }
 
+    /// Whether all have ended, as those do that have departed.
+    pub(crate) fn are_over(&self) -> bool {
+        self.0.iter().all(EventLoop::is_over)
+    }
+
     async fn set_routes(&self, routes: Vec<LoopRoute>) {
         let routes = Arc::new(routes);
         let set = self.0.iter().map(|event_loop| {

@@ -36,14 +36,24 @@ pub(crate) trait Wire {
         false
     }
 
-    /// Whether another process can have it as it is.
-    fn can_move(&self) -> bool {
-        true
+    /// How another process gets it.
+    fn passage(&self) -> Passage {
+        Passage::AsItIs
     }
 
     /// Has a client's connection end in order when it is dropped, with all that was written to it delivered. Without that it
     /// is reset, also by the death of this process: nobody is to take that for an orderly end.
     fn end_in_order(&mut self);
+}
+
+/// How another process gets a wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passage {
+    AsItIs,
+    /// As it is, and there is yet to be seen how it is spoken.
+    Unspoken,
+    /// By way of a plain one: how it is spoken is known in this process alone.
+    Relayed,
 }
 
 /// Of what a wire is to be told.

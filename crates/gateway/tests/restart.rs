@@ -76,7 +76,8 @@ const KILLED_IN: &str = "GATEWAY_TEST_KILLED_IN";
 #[ignore = "is no test but the process of one"]
 async fn the_gateway_that_the_test_above_kills() {
     if let Some(dir) = std::env::var_os(KILLED_IN) {
-        gateway::run(dir.as_ref(), std::future::pending()).await.unwrap();
+        let relays = gateway::run(dir.as_ref(), std::future::pending()).await.unwrap();
+        assert!(relays.are_over());
     }
 }
 

@@ -205,6 +205,84 @@ async fn who_does_not_come_to_terms_in_time_is_ended() {
     ask(&mut connect(&issuer, route.vip, &TLS13, None), b"PING\r\n", b"+PONG\r\n");
 }
 
+/// Not less than so many bytes of what a client gets.
+fn hear(client: &mut Client, length: usize) -> Vec<u8> {
+    let mut heard = vec![0; length];
+    client.read_exact(&mut heard).unwrap();
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_by_tls_outlive_their_gateway() {
+    const LENGTH: usize = 8 << 20;
+    let issuer = authority();
+    let (mut rig, _redis, route) = a_redis_with_tls(&issuer, |_| terms("one.pem")).await;
+    let come = |version| connect(&issuer, route.vip, version, None);
+    let value: Vec<u8> = (0..LENGTH).map(|at| (at.wrapping_mul(7) >> 3) as u8).collect();
+    let set = [format!("*3\r\n$3\r\nSET\r\n$1\r\nv\r\n${LENGTH}\r\n").as_bytes(), &value, b"\r\n"].concat();
+    let got = [format!("${LENGTH}\r\n").as_bytes(), &value, b"\r\n"].concat();
+    for (index, version) in [&TLS12, &TLS13].into_iter().enumerate() {
+        let (mut named, mut waits, mut asks) = (come(version), come(version), come(version));
+        ask(&mut named, b"CLIENT SETNAME me\r\n", b"+OK\r\n");
+        ask(&mut waits, b"PING\r\nBLPOP queue 0\r\n", b"+PONG\r\n");
+        let (mut half, mut sends, mut reads) = (come(version), come(version), come(version));
+        ask(&mut half, b"PING\r\n*2\r\n$4\r\nECHO\r\n$5\r\nhe", b"+PONG\r\n");
+        sends.write_all(&set[..LENGTH / 2]).unwrap();
+        ask(&mut asks, &set, b"+OK\r\n");
+        reads.write_all(b"GET v\r\n").unwrap();
+        assert_eq!(hear(&mut reads, 1000), got[..1000]);
+        // Of these is not known yet how they speak, and this one has begun to say it.
+        let (mut later, mut plain) = (come(version), Caller::connect(route.vip).await);
+        let mut begun = come(version);
+        begun.conn.write_tls(&mut begun.sock).unwrap();
+
+        // By several, each of which is relayed to by those before.
+        for _ in 0..=index {
+            rig.succeed().await;
+        }
+
+        ask(&mut named, b"CLIENT GETNAME\r\n", b"$2\r\nme\r\n");
+        ask(&mut asks, b"RPUSH queue it\r\n", b":1\r\n");
+        ask(&mut waits, b"", b"*2\r\n$5\r\nqueue\r\n$2\r\nit\r\n");
+        ask(&mut half, b"llo\r\n", b"$5\r\nhello\r\n");
+        ask(&mut sends, &set[LENGTH / 2..], b"+OK\r\n");
+        assert!(hear(&mut reads, got.len() - 1000) == got[1000..]);
+        ask(&mut later, b"PING\r\n", b"+PONG\r\n");
+        assert_eq!(plain.ask("PING").await, "+PONG");
+        ask(&mut begun, b"PING\r\n", b"+PONG\r\n");
+        ask(&mut asks, &b"PING\r\n".repeat(20_000), &b"+PONG\r\n".repeat(20_000));
+        // An end in order reaches the other side, with all answers before it.
+        named.write_all(b"PING\r\n").unwrap();
+        named.conn.send_close_notify();
+        named.flush().unwrap();
+        let mut heard = String::new();
+        named.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "+PONG\r\n");
+        ask(&mut half, b"QUIT\r\n", b"+OK\r\n");
+        assert_eq!(half.read(&mut [0]).unwrap(), 0);
+    }
+    rig.relay_nobody().await;
+    soon(async { while rig.control.report().await.unwrap().connections > 0 {} }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relayed_client_that_is_reset_by_one_side_is_by_the_other() {
+    let issuer = authority();
+    let (mut rig, _redis, mut route) = a_redis_with_tls(&issuer, |_| terms("one.pem")).await;
+    let mut clients: Vec<_> = (0..2).map(|_| connect(&issuer, route.vip, &TLS13, None)).collect();
+    clients.iter_mut().for_each(|client| ask(client, b"PING\r\n", b"+PONG\r\n"));
+    rig.succeed().await;
+    let gone = clients.pop().unwrap();
+    rustix::net::sockopt::set_socket_linger(&gone.sock, Some(std::time::Duration::ZERO)).unwrap();
+    drop(gone);
+    soon(async { while rig.control.report().await.unwrap().connections > 1 {} }).await;
+    route.target = None;
+    rig.enforce(2, &[route]).await;
+    let end = clients[0].read(&mut [0]).unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+    rig.relay_nobody().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn where_clients_need_a_certificate_only_those_with_one_come_in() {
     let (issuer, of_clients) = (authority(), authority());

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use gateway::Client;
 use model::{GatewayReport, InstanceId, Millis, RoutingTable, Sight};
 use runtime::process::{ProcessRef, processes_below, spawn_detached};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 /// How long a new gateway may take until it answers.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -22,6 +22,8 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 const SUCCEEDS_WITHIN: Duration = Duration::from_secs(20);
 /// How long an older gateway gets to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has.
+const LEAVES_LOOK: Duration = Duration::from_millis(10);
 /// A gateway that dies at once is not started more often than this.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
@@ -33,6 +35,8 @@ pub(crate) struct GatewayProcess {
     metrics: Option<SocketAddr>,
     client: Client,
     current: Mutex<Option<ProcessRef>>,
+    /// Tells that the current one has succeeded another.
+    is_replaced: Notify,
     /// As its last report said.
     release: std::sync::Mutex<String>,
 }
@@ -46,6 +50,7 @@ impl GatewayProcess {
             metrics,
             client: Client::new(data),
             current: Mutex::new(None),
+            is_replaced: Notify::new(),
             release: std::sync::Mutex::new(env!("CARGO_PKG_VERSION").into()),
         })
     }
@@ -59,7 +64,11 @@ impl GatewayProcess {
                 continue;
             }
             let Some(process) = self.current.lock().await.clone() else { continue };
-            let ended = process.ended().await;
+            let ended = tokio::select! {
+                ended = process.ended() => ended,
+                // The former one may go on, for clients of its own.
+                () = self.is_replaced.notified() => continue,
+            };
             if self.current.lock().await.as_ref() != Some(&process) {
                 // Another one has succeeded it.
                 continue;
@@ -129,6 +138,16 @@ impl GatewayProcess {
         }
     }
 
+    /// Waits for a gateway that was succeeded to be gone from the folder; whether it is.
+    async fn is_left_by(&self, former: &ProcessRef) -> bool {
+        let leaves = async {
+            while processes_below(&self.folder()).map_or(true, |those| those.contains(former)) {
+                tokio::time::sleep(LEAVES_LOOK).await;
+            }
+        };
+        tokio::time::timeout(ENDS_WITHIN, leaves).await.is_ok()
+    }
+
     fn start(&self, succeeds: bool) -> std::io::Result<ProcessRef> {
         let mut args: Vec<OsString> = vec!["gateway".into(), "--data".into(), self.data.clone().into()];
         if let Some(metrics) = self.metrics {
@@ -194,8 +213,11 @@ impl Gateway for GatewayProcess {
             let report = self.client.report().await.map_err(|error| error.to_string())?;
             if report.pid != 0 {
                 *current = Some(self.succeed().await?);
-                // By itself: it has nothing left to do.
-                let _ = tokio::time::timeout(ENDS_WITHIN, process.ended()).await;
+                self.is_replaced.notify_one();
+                // By itself, or it leaves: what it still does is not of this folder.
+                if self.is_left_by(&process).await {
+                    return Ok(());
+                }
             }
             // One that is too old to be succeeded takes its connections with it.
             let ended = tokio::task::spawn_blocking(move || process.terminate(ENDS_WITHIN)).await;

@@ -89,10 +89,17 @@ fn run(matches: ArgMatches) -> anyhow::Result<()> {
             opencrs::on_tokio(async {
                 let stop = opencrs::stop_signal()?;
                 let metrics = matches.get_one("metrics").copied();
-                if matches.get_flag("succeed") {
-                    return Ok(gateway::succeed(&data(), metrics, stop).await?);
+                let relays = if matches.get_flag("succeed") {
+                    gateway::succeed(&data(), metrics, stop).await?
+                } else {
+                    gateway::run_with_metrics(&data(), metrics, stop).await?
+                };
+                if !relays.are_over() {
+                    // The gateway of this folder is another.
+                    std::env::set_current_dir("/").context("leave the gateway's folder")?;
+                    relays.run(opencrs::stop_signal()?).await;
                 }
-                Ok(gateway::run_with_metrics(&data(), metrics, stop).await?)
+                Ok(())
             })
         }
         "config" => {

@@ -139,6 +139,12 @@ fn another_gateway_takes_the_place_of_one_that_is_switched_and_no_customer_notic
     assert_eq!(client.refused("UpgradeProxyVersion", upgrade).code, "InvalidParameterValue.CheckNotPass");
     let proxies = client.done("DescribeInstanceNodeInfo", id.clone())["Proxy"].take();
     let switch = json!({ "InstanceId": instance.id, "ProxyID": proxies[0]["NodeId"] });
+    done(&mut client, "OpenSSL", id.clone());
+    let by_tls = json!({
+        "host": instance.host, "port": instance.port, "password": instance.password,
+        "ssl": true, "ssl_ca_certs": service.data().join("tls/ca.pem"),
+    });
+    client.redis_py("tls", by_tls.clone(), json!(["CLIENT", "SETNAME", "me"])).expect("a client by TLS");
     let writers = Writers::start_many(&instance, 50, Duration::ZERO);
     let mut idle = instance.connect().expect("a connection");
     for _ in 0..3 {
@@ -150,6 +156,8 @@ fn another_gateway_takes_the_place_of_one_that_is_switched_and_no_customer_notic
     check_nothing_noticed(&account);
     assert!(account.acknowledged > 0 && account.repeated == 0, "{account:?}");
     assert_eq!(e2e::run::<String>(&mut idle, &["PING"]).expect("PING"), "PONG");
+    let name = client.redis_py("tls", by_tls, json!(["CLIENT", "GETNAME"])).expect("the client by TLS is still there");
+    assert_eq!(name, "me");
     let gateways = service.processes();
     let gateways = gateways.iter().filter(|process| process.command.iter().any(|argument| argument == "gateway"));
     assert_eq!(gateways.count(), 1);

@@ -18,14 +18,13 @@ use crate::connection::ClientAddr;
 use crate::instance::Instance;
 use crate::session::Standing;
 use crate::sight::{Ending, Sight};
+use crate::socket::GREETS_WITHIN;
 use crate::world::{Wire as _, World};
 
 /// How long a former primary may take to answer what it was asked before it was held.
 pub(super) const PART_FOR: Duration = Duration::from_secs(1);
 /// How long a client waits whose command was broken off, as a change of the primary does, for that change.
 const LIMBO_FOR: Duration = Duration::from_secs(2);
-/// How long a client may take to agree on how it speaks.
-const GREETS_WITHIN: Duration = Duration::from_secs(10);
 /// How long clients are held until a new primary has the scripts and the subscribers that the former one had.
 const READY_WITHIN: Duration = Duration::from_secs(1);
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use model::{Fingerprint, InstanceId, NodeAddr, Vip};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use slotmap::KeyData;
 use tracing::debug;
 
 use super::answers::{Pending, Special, What};
@@ -25,7 +26,7 @@ use crate::connection::ClientAddr;
 use crate::framing::Rest;
 use crate::replies::Replies;
 use crate::session::{Credential, Session, Standing};
-use crate::world::{Interest, Wire, World};
+use crate::world::{Interest, Passage, Wire, World};
 
 /// Something of an exchange. What is named by a number here has that within one exchange alone.
 #[derive(Serialize, Deserialize)]
@@ -67,6 +68,19 @@ impl Moved {
             Moved::Client(client) => &client.instance,
             Moved::Upstream(upstream) => &upstream.instance,
         }
+    }
+
+    /// The number of the client that it is, for [`Exchange::give_out`].
+    pub(crate) fn client(&self) -> Option<u64> {
+        match self {
+            Moved::Client(client) => Some(client.number),
+            Moved::Branch(_) | Moved::Upstream(_) => None,
+        }
+    }
+
+    /// Whether it is a client of which is yet to be seen whether it comes by TLS.
+    pub(crate) fn is_unspoken(&self) -> bool {
+        matches!(self, Moved::Client(client) if client.is_unspoken)
     }
 
     /// About how much room it takes.
@@ -118,6 +132,8 @@ pub(crate) struct MovedClient {
     /// How long it has asked for nothing.
     #[serde(default)]
     idle_for: Duration,
+    #[serde(default)]
+    is_unspoken: bool,
 }
 
 /// As [`Upstream`] says.
@@ -197,12 +213,11 @@ impl<W: World> Exchange<W> {
                 give(Moved::Branch(MovedBranch { instance, held_for, loads_scripts }), None)?;
             }
         }
-        for (key, client) in self.clients.iter().filter(|(_, client)| client.wire.can_move()) {
+        for (key, client) in &self.clients {
             give(Moved::Client(Box::new(self.tell_client(key, client))), Some(&client.wire))?;
         }
         for (key, upstream) in &self.upstreams {
-            let stays = |owner: ClientKey| self.clients.get(owner).is_none_or(|owner| !owner.wire.can_move());
-            if upstream.owner.is_some_and(stays) {
+            if upstream.owner.is_some_and(|owner| !self.clients.contains_key(owner)) {
                 continue;
             }
             let Some(moved) = self.tell_upstream(key, upstream) else { continue };
@@ -210,6 +225,11 @@ impl<W: World> Exchange<W> {
             give(Moved::Upstream(Box::new(moved)), wire)?;
         }
         Ok(())
+    }
+
+    /// Gives out the wire of a client that was [told](Self::tell_all) of, by its number.
+    pub(crate) fn give_out(&mut self, client: u64) -> Option<W::Wire> {
+        self.clients.remove(KeyData::from_ffi(client).into()).map(|client| client.wire)
     }
 
     fn tell_client(&self, key: ClientKey, client: &Client<W::Wire>) -> MovedClient {
@@ -233,6 +253,7 @@ impl<W: World> Exchange<W> {
             has_ended: client.has_ended,
             is_leaving: client.is_leaving,
             idle_for: self.world.now().saturating_duration_since(client.active_at),
+            is_unspoken: client.wire.passage() == Passage::Unspoken,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The table in force and its doors go to a successor, and come from a predecessor.
 
 use std::io;
+use std::net::TcpStream;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
@@ -10,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::{Gateway, Loops};
+use crate::Relays;
 use crate::address::Address;
 use crate::commands::KNOWN;
 use crate::door::Door;
@@ -17,6 +19,7 @@ use crate::event_loop::Order;
 use crate::exchange::{Bytes, Moved};
 use crate::folder::Folder;
 use crate::instance::Instance;
+use crate::socket::Socket;
 use crate::succession::{
     Begin, Channel, Departure, Estate, MOST_SOCKETS, MovedAddress, MovedInstance, Part, let_go_ahead,
 };
@@ -36,6 +39,11 @@ impl Gateway {
     /// Whether all is a successor's: nothing may be done here any more.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// What is left to be done when all is a successor's.
+    pub(crate) fn relays(&self) -> Relays {
+        Relays(Some(self.loops.clone()))
     }
 
     /// Tells when [that](Self::is_over) is so.
@@ -138,6 +146,8 @@ impl Gateway {
         for (of, moved, socket) in moved {
             // All of an instance is with one loop, whichever had it before; what is of none any more ends here.
             if let Some(instance) = self.instances.get(moved.instance()) {
+                let terms = if moved.is_unspoken() { instance.terms() } else { None };
+                let socket = socket.map(|socket| Socket::of_client(TcpStream::from(socket), terms));
                 by_loop[instance.number % loops.len()].push((of, moved, socket));
             }
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use gateway::{Client, Error};
+use gateway::{Client, Error, Relays};
 use model::{Epoch, GatewayReport, InstanceId, Limits, Logins, NodeAddr, NodeId, Route, RoutingTable, Target, Vip};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
@@ -30,12 +30,13 @@ pub(crate) struct Rig {
     pub(crate) control: Client,
     dir: PathBuf,
     running: Option<Running>,
+    relays: JoinSet<()>,
     _home: TempDir,
 }
 
 struct Running {
     stop: oneshot::Sender<()>,
-    run: JoinHandle<Result<(), Error>>,
+    run: JoinHandle<Result<Relays, Error>>,
 }
 
 impl Rig {
@@ -46,7 +47,7 @@ impl Rig {
     pub(crate) async fn start_below(name: &str) -> Rig {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join(name);
-        let mut rig = Rig { control: Client::new(&dir), dir, running: None, _home: home };
+        let mut rig = Rig { control: Client::new(&dir), dir, running: None, relays: JoinSet::new(), _home: home };
         rig.restart().await;
         rig
     }
@@ -64,15 +65,21 @@ impl Rig {
         self.answers().await;
     }
 
-    /// Has another gateway take the place of the one that runs, and waits until that has ended.
+    /// Has another gateway take the place of the one that runs, and waits until that has ended but for what it relays.
     pub(crate) async fn succeed(&mut self) {
         let Running { stop: _stop, run: former } = self.running.take().expect("it runs");
         let (stop, stopped) = oneshot::channel();
         let dir = self.dir.clone();
         let run = tokio::spawn(async move { gateway::succeed(&dir, None, async { drop(stopped.await) }).await });
         self.running = Some(Running { stop, run });
-        soon(former).await.unwrap().unwrap();
+        let relays = soon(former).await.unwrap().unwrap();
+        self.relays.spawn(relays.run(std::future::pending()));
         self.answers().await;
+    }
+
+    /// Waits until gateways that were succeeded relay nobody.
+    pub(crate) async fn relay_nobody(&mut self) {
+        soon(async { while self.relays.join_next().await.transpose().unwrap().is_some() {} }).await;
     }
 
     /// Waits until a gateway answers in this folder.
@@ -88,7 +95,7 @@ impl Rig {
     pub(crate) async fn stop(&mut self) {
         let Running { stop, run } = self.running.take().expect("it runs");
         stop.send(()).unwrap();
-        soon(run).await.unwrap().unwrap();
+        assert!(soon(run).await.unwrap().unwrap().are_over());
     }
 
     pub(crate) async fn publish(&self, version: i64, routes: &[Route]) -> GatewayReport {
