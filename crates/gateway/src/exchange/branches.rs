@@ -65,8 +65,8 @@ pub(super) struct Branch {
     pub(super) target: Option<Target>,
     /// All its upstreams, those that part too.
     pub(super) upstreams: HashSet<UpstreamKey>,
-    /// Those that are shared, by what they are.
-    pub(super) pool: HashMap<Standing, UpstreamKey>,
+    /// Those that are shared, by what they are. There are more of one standing where many ask for much at once.
+    pub(super) pool: HashMap<Standing, Vec<UpstreamKey>>,
     pub(super) commands: Arc<Commands>,
     /// Whose commands these are; they are learned again where another node leads.
     learned_from: Option<NodeId>,
@@ -427,8 +427,9 @@ impl<W: World> Exchange<W> {
             }
             let asks_for_password = branch.instance.asks_for_password();
             let may_ask = |standing: &&Standing| standing.login.is_some() || !asks_for_password;
-            let idle = branch.pool.iter().filter(|(standing, _)| may_ask(standing)).map(|(_, key)| *key);
-            let Some(key) = idle.into_iter().find(|key| self.upstreams.get(*key).is_some_and(|of| of.is_open)) else {
+            let mut those =
+                branch.pool.iter().filter(|(standing, _)| may_ask(standing)).flat_map(|(_, keys)| keys.clone());
+            let Some(key) = those.find(|key| self.upstreams.get(*key).is_some_and(|of| of.is_open)) else {
                 continue;
             };
             let what = What::Special(Box::new(Special::Commands));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use super::requests::Request;
-use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
+use super::{BranchKey, CHUNK, ClientKey, Exchange, Timer, UpstreamKey};
 use crate::connection::ClientAddr;
 use crate::framing::{Framed, Framer, Rest};
 use crate::instance::Guest;
@@ -24,8 +24,6 @@ const LONG_REQUEST: usize = 64 * 1024;
 const LONGEST_HELD: usize = 16 << 20;
 /// How much a client gets at once whose instance has a rate.
 const LIMITED_CHUNK: usize = 16 * 1024;
-/// How much of a long request may wait to be sent.
-const MOST_UPLOAD: usize = 256 * 1024;
 
 /// What a client waits for before its next request is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,6 +190,7 @@ impl<W: World> Exchange<W> {
                     self.take_in_what_waits(key);
                 }
                 self.pause(key);
+                self.send_much(key);
                 self.watch_client(key);
                 self.read_on(key);
             }
@@ -206,6 +205,21 @@ impl<W: World> Exchange<W> {
             }
         }
         self.buffer = buffer;
+    }
+
+    /// Sends what was asked for where that is much already, and has the client wait where it is too much.
+    fn send_much(&mut self, key: ClientKey) {
+        let Some(to) = self.clients.get(key).and_then(|client| client.upstream) else { return };
+        if self.upstreams.get(to).is_none_or(|upstream| upstream.unsent() < CHUNK) {
+            return;
+        }
+        self.send_now(to);
+        if let Some(client) = self.clients.get_mut(key).filter(|client| client.wait == Wait::Nothing)
+            && let Some(upstream) = self.upstreams.get_mut(to).filter(|upstream| upstream.is_crowded())
+        {
+            client.wait = Wait::Room;
+            upstream.crowded.push(key);
+        }
     }
 
     /// Has a client looked at again of whom more has come than was read.
@@ -333,8 +347,9 @@ impl<W: World> Exchange<W> {
             self.drop_client(key, End::Reset, Ending::Node);
             return bytes.len();
         };
-        if upstream.unsent() > MOST_UPLOAD {
+        if upstream.is_crowded() {
             client.wait = Wait::Room;
+            upstream.crowded.push(key);
             return 0;
         }
         let passed = match &mut client.upload {
@@ -368,8 +383,8 @@ impl<W: World> Exchange<W> {
             Wait::Answers | Wait::Block => client.in_flight > 0,
             Wait::Output => client.is_congested(),
             Wait::Room => {
-                let upstream = client.upstream.and_then(|key| self.upstreams.get(key));
-                upstream.is_some_and(|upstream| upstream.unsent() > MOST_UPLOAD / 4)
+                let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
+                upstream.filter(|upstream| !upstream.has_room()).map(|upstream| upstream.crowded.push(key)).is_some()
             }
             Wait::Nothing | Wait::Upstream | Wait::Held | Wait::Pause => false,
         };

@@ -128,12 +128,7 @@ impl<W: World> Exchange<W> {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         upstream.phase = Phase::Parting;
         upstream.is_open = false;
-        let (reader, wanted) = (upstream.reader, upstream.wanted.clone());
-        let branch = &mut self.branches[upstream.branch];
-        if branch.pool.get(&wanted) == Some(&key) {
-            branch.pool.remove(&wanted);
-        }
-        branch.replicas.forget(key, reader, &wanted);
+        self.leave_pool(key);
     }
 
     /// Has nobody else wait behind a command that takes long, such as a script without an end: the engine tells others
@@ -144,7 +139,7 @@ impl<W: World> Exchange<W> {
             let asked_at = upstream.pending.front().map(|pending| pending.at);
             upstream.phase == Phase::Ready && asked_at.is_some_and(|at| now.saturating_duration_since(at) >= SLOW_AFTER)
         };
-        let shared = self.branches.values().flat_map(|branch| branch.pool.values());
+        let shared = self.branches.values().flat_map(|branch| branch.pool.values().flatten());
         let slow = shared.copied().filter(|key| self.upstreams.get(*key).is_some_and(is_slow));
         for key in slow.collect::<Vec<_>>() {
             self.stop_sharing(key);

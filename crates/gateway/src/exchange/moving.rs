@@ -285,7 +285,7 @@ impl<W: World> Exchange<W> {
             wanted: upstream.wanted.clone(),
             has: upstream.has.clone(),
             owner: upstream.owner.map(number),
-            is_pooled: branch.pool.get(&upstream.wanted) == Some(&key),
+            is_pooled: branch.pool.get(&upstream.wanted).is_some_and(|shared| shared.contains(&key)),
             is_trial: upstream.is_trial,
             is_spliced: upstream.is_spliced,
             follows_a_loss: upstream.follows_a_loss,
@@ -398,7 +398,7 @@ impl<W: World> Exchange<W> {
         taking.upstreams.insert((taking.of, moved.number), key);
         let branch = &mut self.branches[branch];
         if moved.is_pooled {
-            branch.pool.insert(wanted, key);
+            branch.pool.entry(wanted).or_default().push(key);
         }
         let leads = branch.target.as_ref().is_some_and(|target| target.addr == moved.addr);
         let is_held = branch.is_held();

@@ -241,7 +241,7 @@ impl<W: World> Exchange<W> {
             self.lose_reader(key);
         }
         for branch in self.branches.values().filter(|branch| branch.replicas.has_any()) {
-            let of_primary = branch.pool.values().copied();
+            let of_primary = branch.pool.values().flatten().copied();
             let primary = of_primary.into_iter().find(|key| self.upstreams.get(*key).is_some_and(|of| of.is_open));
             let mut asked: HashSet<NodeAddr> = HashSet::new();
             let of_readers = branch.replicas.pool.iter().filter(|((addr, _), _)| asked.insert(*addr));

@@ -22,6 +22,14 @@ const DIAL_FOR: Duration = Duration::from_secs(10);
 const DIAL_PAUSE: Duration = Duration::from_millis(10);
 /// That it is not known where in the output the oldest request begins.
 const UNKNOWN: usize = usize::MAX / 2;
+/// How much an engine reads of a connection in one turn of its own loop: more of that waits for the next.
+const FULL: usize = 16 * 1024;
+/// How much more it writes to a connection in a turn.
+const READS_TO_WRITES: usize = 4;
+/// How many share one standing at most, where one is not enough.
+const MOST_SHARED: usize = 8;
+/// How much waits to be sent at most before those who ask are not read any more.
+const MOST_UNSENT: usize = 512 * 1024;
 /// How much is kept of what was sent and not answered.
 const MOST_SENT: usize = super::CHUNK;
 /// How far a connection to a node is.
@@ -74,6 +82,13 @@ pub(super) struct Upstream<S> {
     pub(super) in_message: bool,
     /// Clients that wait for it.
     pub(super) waiting: Vec<ClientKey>,
+    /// Clients that ask for nothing more until there is room.
+    pub(super) crowded: Vec<ClientKey>,
+    /// Whether it is there only for when another one is full.
+    pub(super) is_spare: bool,
+    /// How many bytes a reply has, about, and how many were read since the last one.
+    reply_length: usize,
+    read_since: usize,
     pub(super) stalled_by: Option<ClientKey>,
     pub(super) tries: u32,
     pub(super) dials_until: Instant,
@@ -163,6 +178,34 @@ impl<S> Upstream<S> {
     pub(super) fn unsent(&self) -> usize {
         self.output.len() - self.written
     }
+
+    /// Whether an engine has more than one turn's work with what is asked for. It reads less at once than it writes.
+    fn is_full(&self) -> bool {
+        self.load() >= FULL
+    }
+
+    fn load(&self) -> usize {
+        let asked = self.output.len().saturating_sub(self.answered).max(self.unsent());
+        asked + self.pending.len() * self.reply_length / READS_TO_WRITES
+    }
+
+    /// Notes how long replies are, of which there were so many in so many bytes.
+    fn note_replies(&mut self, bytes: usize, replies: usize) {
+        self.read_since += bytes;
+        if let Some(length) = self.read_since.checked_div(replies) {
+            self.read_since = 0;
+            self.reply_length = (self.reply_length * 7 + length) / 8;
+        }
+    }
+
+    /// Whether nobody is to ask for more before some of it is sent.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.unsent() > MOST_UNSENT
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.unsent() <= MOST_UNSENT / 4
+    }
 }
 
 impl<W: World> Exchange<W> {
@@ -172,7 +215,10 @@ impl<W: World> Exchange<W> {
         let client = self.clients.get(key)?;
         if let Some(upstream) = client.upstream
             && (client.owns || !own)
-            && self.upstreams.get(upstream).is_some_and(|upstream| upstream.is_open && upstream.reader.is_none())
+            && let Some(at) = self.upstreams.get(upstream)
+            && at.is_open
+            && at.reader.is_none()
+            && (client.owns || client.in_flight > 0 || !at.is_spare && !at.is_full())
         {
             return Some(upstream);
         }
@@ -198,20 +244,21 @@ impl<W: World> Exchange<W> {
             && upstream.phase != Phase::Parting
             && upstream.reader.is_none()
         {
-            if upstream.is_open {
+            if !upstream.is_open {
+                client.wait = Wait::Upstream;
+                upstream.waiting.push(key);
+                return None;
+            }
+            if client.owns || client.in_flight > 0 {
                 return Some(current);
             }
-            client.wait = Wait::Upstream;
-            upstream.waiting.push(key);
-            return None;
         }
         if client.in_flight > 0 {
             client.wait = Wait::Answers;
             return None;
         }
         let (branch, standing) = (client.branch, client.standing.clone());
-        let found = if own { None } else { self.branches[branch].pool.get(&standing).copied() };
-        let upstream = match found.filter(|found| self.upstreams.contains_key(*found)) {
+        let upstream = match if own { None } else { self.shared(branch, &standing) } {
             Some(found) => found,
             None => self.open(branch, standing, own.then_some(key)),
         };
@@ -227,11 +274,56 @@ impl<W: World> Exchange<W> {
         None
     }
 
-    /// The upstream that those share who are of a standing, where it can be used now.
+    /// The upstream of those that share a standing where the next request is best placed: the first that is not full, so that
+    /// as many as can be have one, and where all are full the one with the least to do, until there is another.
+    fn shared(&mut self, branch: BranchKey, standing: &Standing) -> Option<UpstreamKey> {
+        let all = self.branches[branch].pool.get(standing)?;
+        let (mut least, mut is_one_coming) = (None::<(usize, UpstreamKey)>, false);
+        for key in all {
+            match self.upstreams.get(*key) {
+                Some(upstream) if !upstream.is_open => is_one_coming = true,
+                Some(upstream) if !upstream.is_full() => return Some(*key),
+                Some(upstream) => {
+                    let this = (upstream.load(), *key);
+                    least = Some(least.map_or(this, |other| other.min(this)));
+                }
+                None => {}
+            }
+        }
+        let (first, count) = (all.first().copied(), all.len());
+        let Some((_, least)) = least else { return first };
+        if !is_one_coming && count < MOST_SHARED {
+            let spare = self.open(branch, standing.clone(), None);
+            if let Some(spare) = self.upstreams.get_mut(spare) {
+                spare.is_spare = true;
+            }
+        }
+        Some(least)
+    }
+
+    /// An upstream that those share who are of a standing, where there is one that can be used now.
     pub(super) fn pooled(&self, key: ClientKey, standing: &Standing) -> Option<UpstreamKey> {
         let branch = self.branches.get(self.clients.get(key)?.branch)?;
-        let upstream = *branch.pool.get(standing)?;
-        self.upstreams.get(upstream).filter(|upstream| upstream.is_open).map(|_| upstream)
+        let is_open = |key: &&UpstreamKey| self.upstreams.get(**key).is_some_and(|upstream| upstream.is_open);
+        branch.pool.get(standing)?.iter().find(is_open).copied()
+    }
+
+    /// Has nobody come to share an upstream any more.
+    pub(super) fn leave_pool(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get(key) else { return };
+        let (branch, reader, wanted) = (upstream.branch, upstream.reader, &upstream.wanted);
+        let Some(branch) = self.branches.get_mut(branch) else { return };
+        branch.replicas.forget(key, reader, wanted);
+        let Some(shared) = branch.pool.get_mut(wanted) else { return };
+        shared.retain(|other| *other != key);
+        match shared.first().copied() {
+            None => drop(branch.pool.remove(&wanted.clone())),
+            Some(first) => {
+                if let Some(first) = self.upstreams.get_mut(first) {
+                    first.is_spare = false;
+                }
+            }
+        }
     }
 
     /// Gives a client a fresh upstream of this standing, by which it asks to become another, and has it wait for that.
@@ -271,7 +363,7 @@ impl<W: World> Exchange<W> {
         let addr = self.branches[branch].target.as_ref().map(|target| target.addr);
         let key = self.add_upstream(branch, addr, wanted.clone(), owner);
         if owner.is_none() {
-            self.branches[branch].pool.insert(wanted, key);
+            self.branches[branch].pool.entry(wanted).or_default().push(key);
         }
         self.dial(key);
         key
@@ -308,6 +400,10 @@ impl<W: World> Exchange<W> {
             partial: Vec::new(),
             in_message: false,
             waiting: Vec::new(),
+            crowded: Vec::new(),
+            is_spare: false,
+            reply_length: 0,
+            read_since: 0,
             stalled_by: None,
             tries: 0,
             dials_until: now + DIAL_FOR,
@@ -379,14 +475,12 @@ impl<W: World> Exchange<W> {
 
     /// Takes an upstream out of all lists.
     pub(super) fn remove_upstream(&mut self, key: UpstreamKey) -> Option<Upstream<W::Wire>> {
-        let upstream = self.upstreams.remove(key)?;
+        self.leave_pool(key);
+        let mut upstream = self.upstreams.remove(key)?;
+        self.todo.extend(upstream.crowded.drain(..));
         self.stop_probing(upstream.branch, key);
         if let Some(branch) = self.branches.get_mut(upstream.branch) {
             branch.upstreams.remove(&key);
-            if branch.pool.get(&upstream.wanted) == Some(&key) {
-                branch.pool.remove(&upstream.wanted);
-            }
-            branch.replicas.forget(key, upstream.reader, &upstream.wanted);
         }
         self.prepared(upstream.branch, key, false);
         Some(upstream)
@@ -490,9 +584,7 @@ impl<W: World> Exchange<W> {
     /// Has an upstream that has changed become what it is to be beyond that, and shares it.
     pub(super) fn share(&mut self, key: UpstreamKey, wanted: Standing) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        let branch = &mut self.branches[upstream.branch];
-        let is_of_use = !branch.pool.get(&wanted).is_some_and(|other| self.upstreams.contains_key(*other));
-        if !is_of_use {
+        if self.branches[upstream.branch].pool.contains_key(&wanted) {
             self.remove_upstream(key);
             return;
         }
@@ -506,7 +598,7 @@ impl<W: World> Exchange<W> {
             upstream.push_preamble(&request, true);
         }
         upstream.wanted = wanted.clone();
-        self.branches[upstream.branch].pool.insert(wanted, key);
+        self.branches[upstream.branch].pool.entry(wanted).or_default().push(key);
         self.unsent.push(key);
         self.set_timer(DIAL_FOR, Timer::GiveUp(key));
         self.settle_upstream(key);
@@ -523,7 +615,7 @@ impl<W: World> Exchange<W> {
         }
     }
 
-    fn send_now(&mut self, key: UpstreamKey) {
+    pub(super) fn send_now(&mut self, key: UpstreamKey) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         if matches!(upstream.phase, Phase::Dialing | Phase::Connecting) {
             return;
@@ -541,10 +633,8 @@ impl<W: World> Exchange<W> {
             }
         }
         upstream.trim();
-        if let Some(owner) = upstream.owner
-            && self.clients.get(owner).is_some_and(|client| client.wait == Wait::Room)
-        {
-            self.todo.push_back(owner);
+        if upstream.has_room() {
+            self.todo.extend(upstream.crowded.drain(..));
         }
         self.watch_upstream(key);
     }
@@ -571,6 +661,7 @@ impl<W: World> Exchange<W> {
             Ok(0) => self.lose(key),
             Ok(count) => {
                 upstream.used_at = self.world.now();
+                let before = upstream.pending.len();
                 if upstream.rest.is_empty() {
                     let done = self.take_answers(key, &buffer[..count]);
                     if let Some(upstream) = self.upstreams.get_mut(key) {
@@ -583,6 +674,9 @@ impl<W: World> Exchange<W> {
                     if let Some(upstream) = self.upstreams.get_mut(key) {
                         upstream.rest.extend_from_slice(&rest[done..]);
                     }
+                }
+                if let Some(upstream) = self.upstreams.get_mut(key) {
+                    upstream.note_replies(count, before.saturating_sub(upstream.pending.len()));
                 }
             }
             Err(error) if is_passing(&error) => {}
