@@ -7,7 +7,8 @@
 //! is left is known ([`Session`]), any upstream can be replaced by one to another node: that is what a switch does.
 //!
 //! - `clients` is what comes from clients and goes to them, `requests` and `standings` what each request means,
-//! - `upstreams` and `losses` how connections to nodes are made and lost, `answers` what comes from them,
+//! - `upstreams` and `losses` how connections to nodes are made and lost, `sharing` how clients share them, `answers` what
+//!   comes from them,
 //! - `readers` how replicas answer reads,
 //! - `branches` what the table says, and how clients are held and moved; `seen` is what is noted of all that,
 //! - `moving` how all of it goes to another process.
@@ -22,6 +23,7 @@ mod moving;
 mod readers;
 mod requests;
 mod seen;
+mod sharing;
 mod standings;
 mod upstreams;
 

@@ -2,8 +2,13 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
 use model::Vip;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, BufStream};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 async fn led_to(redis: &Redis) -> (Rig, Vip) {
     let rig = Rig::start().await;
@@ -131,4 +136,84 @@ async fn what_is_published_right_after_a_switch_is_heard() {
             }
         }
     }
+}
+
+/// A request that sets a value of this length.
+fn set(key: &str, length: usize) -> Vec<u8> {
+    let head = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${length}\r\n", key.len());
+    [head.as_bytes(), &vec![b'v'; length], b"\r\n"].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_wait_for_answers_is_not_read_faster_than_its_node() {
+    const BATCH: usize = 100;
+    let redis = Redis::start(&[]);
+    let (_rig, vip) = led_to(&redis).await;
+    let caller = Caller::connect(vip).await;
+    let (reads, mut writes) = tokio::io::split(caller.0);
+    redis.stop();
+    let batch = set("k", 4096).repeat(BATCH);
+    let before = resident_kib();
+    let (mut batches, mut at) = (0, 0);
+    // What the kernel holds of two connections is some megabytes.
+    while let Ok(count) = timeout(Duration::from_millis(300), writes.write(&batch[at..])).await {
+        at += count.unwrap();
+        if at == batch.len() {
+            (batches, at) = (batches + 1, 0);
+        }
+        assert!(batches * batch.len() < 64 << 20, "it is read on and on");
+    }
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 4 << 10, "{grown} KiB");
+    redis.go_on();
+    let sending = async {
+        writes.write_all(&batch[at..]).await.unwrap();
+        writes.flush().await.unwrap();
+    };
+    let mut replies = BufReader::new(reads);
+    let receiving = async {
+        for _ in 0..=batches * BATCH + BATCH - 1 {
+            let mut line = String::new();
+            replies.read_line(&mut line).await.unwrap();
+            assert_eq!(line, "+OK\r\n");
+        }
+    };
+    soon(async { tokio::join!(sending, receiving) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn much_that_is_asked_for_at_once_is_spread_and_little_is_not() {
+    let redis = Redis::start(&[]);
+    let (_rig, vip) = led_to(&redis).await;
+    let mut callers = Vec::new();
+    for _ in 0..40 {
+        let mut caller = Caller::connect(vip).await;
+        assert_eq!(caller.ask("PING").await, "+PONG");
+        callers.push(caller);
+    }
+    let mut admin = Caller(BufStream::new(TcpStream::connect(redis.addr).await.unwrap()));
+    let mut connected = async || {
+        admin.send("INFO clients").await;
+        loop {
+            if let Some(number) = admin.receive().await.strip_prefix("connected_clients:") {
+                return number.parse::<usize>().unwrap() - 1;
+            }
+        }
+    };
+    assert_eq!(connected().await, 1);
+    for round in 0..20 {
+        redis.stop();
+        for (number, caller) in callers.iter_mut().enumerate() {
+            caller.0.write_all(&set(&format!("k{number}"), 16 << 10)).await.unwrap();
+            caller.0.write_all(format!("INCR n{number}\r\n").as_bytes()).await.unwrap();
+            caller.0.flush().await.unwrap();
+        }
+        redis.go_on();
+        for caller in &mut callers {
+            assert_eq!(caller.receive().await, "+OK");
+            assert_eq!(caller.receive().await, format!(":{}", round + 1));
+        }
+    }
+    let many = connected().await;
+    assert!((2..=8).contains(&many), "{many}");
 }

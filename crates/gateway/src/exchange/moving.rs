@@ -433,6 +433,7 @@ impl<W: World> Exchange<W> {
             let client = taking.client(pending.client).unwrap_or_default();
             let at = now.checked_sub(pending.age).unwrap_or(now);
             let (command, length, what) = (pending.command, pending.length, pending.what);
+            upstream.under_way += length as usize;
             upstream.pending.push_back(Pending { client, command, at, length, what });
         }
         upstream.watched = Interest { reads: true, ..Interest::default() };

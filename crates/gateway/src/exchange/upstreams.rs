@@ -17,19 +17,11 @@ use crate::sight::Ending;
 use crate::world::{Interest, Ready, Wire, World};
 
 /// How long a client waits for a node that does not answer, such as one that is restarting.
-const DIAL_FOR: Duration = Duration::from_secs(10);
+pub(super) const DIAL_FOR: Duration = Duration::from_secs(10);
 /// Between two attempts. It is what a client may lose against the moment in which the node is back.
 const DIAL_PAUSE: Duration = Duration::from_millis(10);
 /// That it is not known where in the output the oldest request begins.
 const UNKNOWN: usize = usize::MAX / 2;
-/// How much an engine reads of a connection in one turn of its own loop: more of that waits for the next.
-const FULL: usize = 16 * 1024;
-/// How much more it writes to a connection in a turn.
-const READS_TO_WRITES: usize = 4;
-/// How many share one standing at most, where one is not enough.
-const MOST_SHARED: usize = 8;
-/// How much waits to be sent at most before those who ask are not read any more.
-const MOST_UNSENT: usize = 512 * 1024;
 /// How much is kept of what was sent and not answered.
 const MOST_SENT: usize = super::CHUNK;
 /// How far a connection to a node is.
@@ -68,6 +60,8 @@ pub(super) struct Upstream<S> {
     pub(super) is_open: bool,
     /// What is to be answered, in that order.
     pub(super) pending: VecDeque<Pending>,
+    /// How many bytes the requests have that are to be answered.
+    pub(super) under_way: usize,
     /// What is to be sent, behind what was sent and not answered: that is told of, where it took long.
     pub(super) output: Vec<u8>,
     pub(super) written: usize,
@@ -87,8 +81,8 @@ pub(super) struct Upstream<S> {
     /// Whether it is there only for when another one is full.
     pub(super) is_spare: bool,
     /// How many bytes a reply has, about, and how many were read since the last one.
-    reply_length: usize,
-    read_since: usize,
+    pub(super) reply_length: usize,
+    pub(super) read_since: usize,
     pub(super) stalled_by: Option<ClientKey>,
     pub(super) tries: u32,
     pub(super) dials_until: Instant,
@@ -99,6 +93,7 @@ pub(super) struct Upstream<S> {
 impl<S> Upstream<S> {
     /// Adds a request; whether it is the first that is to be sent.
     pub(super) fn push(&mut self, request: &[u8], pending: Pending) -> bool {
+        self.under_way += pending.length as usize;
         self.pending.push_back(pending);
         self.add(request)
     }
@@ -116,7 +111,7 @@ impl<S> Upstream<S> {
     }
 
     /// Adds a request of the gateway's own, by which the upstream becomes what it is to be.
-    fn push_preamble(&mut self, request: &[u8], must: bool) {
+    pub(super) fn push_preamble(&mut self, request: &[u8], must: bool) {
         let what = What::Special(Box::new(Special::Preamble { must }));
         self.ask(request, what);
     }
@@ -131,6 +126,7 @@ impl<S> Upstream<S> {
     pub(super) fn pop(&mut self) -> Option<Pending> {
         let pending = self.pending.pop_front()?;
         self.answered = self.answered.saturating_add(pending.length as usize);
+        self.under_way = self.under_way.saturating_sub(pending.length as usize);
         if self.pending.is_empty() && self.unsent() == 0 {
             (self.written, self.answered) = (0, 0);
             self.output.clear();
@@ -177,34 +173,6 @@ impl<S> Upstream<S> {
     /// How many bytes wait to be sent.
     pub(super) fn unsent(&self) -> usize {
         self.output.len() - self.written
-    }
-
-    /// Whether an engine has more than one turn's work with what is asked for. It reads less at once than it writes.
-    fn is_full(&self) -> bool {
-        self.load() >= FULL
-    }
-
-    fn load(&self) -> usize {
-        let asked = self.output.len().saturating_sub(self.answered).max(self.unsent());
-        asked + self.pending.len() * self.reply_length / READS_TO_WRITES
-    }
-
-    /// Notes how long replies are, of which there were so many in so many bytes.
-    fn note_replies(&mut self, bytes: usize, replies: usize) {
-        self.read_since += bytes;
-        if let Some(length) = self.read_since.checked_div(replies) {
-            self.read_since = 0;
-            self.reply_length = (self.reply_length * 7 + length) / 8;
-        }
-    }
-
-    /// Whether nobody is to ask for more before some of it is sent.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.unsent() > MOST_UNSENT
-    }
-
-    pub(super) fn has_room(&self) -> bool {
-        self.unsent() <= MOST_UNSENT / 4
     }
 }
 
@@ -274,58 +242,6 @@ impl<W: World> Exchange<W> {
         None
     }
 
-    /// The upstream of those that share a standing where the next request is best placed: the first that is not full, so that
-    /// as many as can be have one, and where all are full the one with the least to do, until there is another.
-    fn shared(&mut self, branch: BranchKey, standing: &Standing) -> Option<UpstreamKey> {
-        let all = self.branches[branch].pool.get(standing)?;
-        let (mut least, mut is_one_coming) = (None::<(usize, UpstreamKey)>, false);
-        for key in all {
-            match self.upstreams.get(*key) {
-                Some(upstream) if !upstream.is_open => is_one_coming = true,
-                Some(upstream) if !upstream.is_full() => return Some(*key),
-                Some(upstream) => {
-                    let this = (upstream.load(), *key);
-                    least = Some(least.map_or(this, |other| other.min(this)));
-                }
-                None => {}
-            }
-        }
-        let (first, count) = (all.first().copied(), all.len());
-        let Some((_, least)) = least else { return first };
-        if !is_one_coming && count < MOST_SHARED {
-            let spare = self.open(branch, standing.clone(), None);
-            if let Some(spare) = self.upstreams.get_mut(spare) {
-                spare.is_spare = true;
-            }
-        }
-        Some(least)
-    }
-
-    /// An upstream that those share who are of a standing, where there is one that can be used now.
-    pub(super) fn pooled(&self, key: ClientKey, standing: &Standing) -> Option<UpstreamKey> {
-        let branch = self.branches.get(self.clients.get(key)?.branch)?;
-        let is_open = |key: &&UpstreamKey| self.upstreams.get(**key).is_some_and(|upstream| upstream.is_open);
-        branch.pool.get(standing)?.iter().find(is_open).copied()
-    }
-
-    /// Has nobody come to share an upstream any more.
-    pub(super) fn leave_pool(&mut self, key: UpstreamKey) {
-        let Some(upstream) = self.upstreams.get(key) else { return };
-        let (branch, reader, wanted) = (upstream.branch, upstream.reader, &upstream.wanted);
-        let Some(branch) = self.branches.get_mut(branch) else { return };
-        branch.replicas.forget(key, reader, wanted);
-        let Some(shared) = branch.pool.get_mut(wanted) else { return };
-        shared.retain(|other| *other != key);
-        match shared.first().copied() {
-            None => drop(branch.pool.remove(&wanted.clone())),
-            Some(first) => {
-                if let Some(first) = self.upstreams.get_mut(first) {
-                    first.is_spare = false;
-                }
-            }
-        }
-    }
-
     /// Gives a client a fresh upstream of this standing, by which it asks to become another, and has it wait for that.
     pub(super) fn open_trial(&mut self, key: ClientKey, standing: Standing) {
         let Some(client) = self.clients.get_mut(key) else { return };
@@ -351,11 +267,6 @@ impl<W: World> Exchange<W> {
                 upstream.waiting.push(key);
             }
         }
-    }
-
-    /// Begins a connection that those share who are of this standing.
-    pub(super) fn open_shared(&mut self, branch: BranchKey, standing: Standing) {
-        self.open(branch, standing, None);
     }
 
     /// Begins a connection to the primary of a branch, which has one.
@@ -392,6 +303,7 @@ impl<W: World> Exchange<W> {
             phase: Phase::Dialing,
             is_open: false,
             pending: VecDeque::new(),
+            under_way: 0,
             output: Vec::new(),
             written: 0,
             answered: 0,
@@ -450,6 +362,7 @@ impl<W: World> Exchange<W> {
         upstream.wire = None;
         upstream.phase = Phase::Dialing;
         upstream.pending.clear();
+        upstream.under_way = 0;
         (upstream.output, upstream.written, upstream.answered) = (Vec::new(), 0, 0);
         upstream.rest.clear();
         upstream.partial.clear();
@@ -579,29 +492,6 @@ impl<W: World> Exchange<W> {
         if self.upstreams.get(key).is_some_and(|upstream| upstream.reader.is_none()) {
             self.prepared(branch_key, key, true);
         }
-    }
-
-    /// Has an upstream that has changed become what it is to be beyond that, and shares it.
-    pub(super) fn share(&mut self, key: UpstreamKey, wanted: Standing) {
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        if self.branches[upstream.branch].pool.contains_key(&wanted) {
-            self.remove_upstream(key);
-            return;
-        }
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        upstream.owner = None;
-        upstream.is_trial = false;
-        upstream.is_open = false;
-        upstream.phase = Phase::Settling;
-        upstream.dials_until = self.world.now() + DIAL_FOR;
-        for request in upstream.has.towards(&wanted) {
-            upstream.push_preamble(&request, true);
-        }
-        upstream.wanted = wanted.clone();
-        self.branches[upstream.branch].pool.entry(wanted).or_default().push(key);
-        self.unsent.push(key);
-        self.set_timer(DIAL_FOR, Timer::GiveUp(key));
-        self.settle_upstream(key);
     }
 
     pub(super) fn send_all(&mut self) {
