@@ -14,10 +14,10 @@ const TURNS: usize = 4;
 /// How much more it writes to a connection in a turn.
 const READS_TO_WRITES: usize = 4;
 /// How many share one standing at most, where one is not enough.
-const MOST_SHARED: usize = 8;
+const MOST_SHARED: usize = 24;
 /// How many are shared of a branch at most before nothing is opened but the first of a standing: an engine has few more
 /// places than its clients have.
-const MOST_OF_BRANCH: usize = 32;
+const MOST_OF_BRANCH: usize = 48;
 /// How much waits to be sent at most before those who ask are not read any more.
 const MOST_UNSENT: usize = 512 * 1024;
 
