@@ -200,7 +200,8 @@ async fn much_that_is_asked_for_at_once_is_spread_and_little_is_not() {
             }
         }
     };
-    assert_eq!(connected().await, 1);
+    let few = connected().await;
+    assert!(few <= 2, "{few}");
     for round in 0..20 {
         redis.stop();
         for (number, caller) in callers.iter_mut().enumerate() {
@@ -215,5 +216,5 @@ async fn much_that_is_asked_for_at_once_is_spread_and_little_is_not() {
         }
     }
     let many = connected().await;
-    assert!((2..=24).contains(&many), "{many}");
+    assert!((few + 1..=24).contains(&many), "{many}");
 }
