@@ -95,7 +95,7 @@ impl Framer {
             match bytes.get(at) {
                 Some(b'$') => {}
                 Some(&other) => return wrong(&format!("expected '$', got '{}'", char::from(other))),
-                None => return Framed::Partial(at + least(left + 1)),
+                None => return Framed::Partial(at + 1),
             }
             let (length, from) = match number(bytes, at + 1) {
                 Number::Is(length, from) => (length, from),
@@ -114,7 +114,8 @@ impl Framer {
             self.args.push(from..to);
             at = to + 2;
             if at > bytes.len() {
-                return Framed::Partial(at + least(left));
+                // Whatever follows may be wrong from its first byte on.
+                return Framed::Partial(at + usize::from(left > 0));
             }
         }
         Framed::Whole(at)
@@ -182,11 +183,6 @@ impl Rest {
     pub(crate) fn is_over(&self) -> bool {
         self.bytes == 0 && self.args == 0
     }
-}
-
-/// The least that so many arguments take.
-fn least(arguments: u64) -> usize {
-    usize::try_from(arguments).unwrap_or(usize::MAX).saturating_mul(6)
 }
 
 fn wrong(what: &str) -> Framed {
