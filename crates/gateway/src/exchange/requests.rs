@@ -197,7 +197,12 @@ impl<W: World> Exchange<W> {
         let is_refused =
             request.len() > 1 && matches!(command.kind, Kind::Exec | Kind::Discard | Kind::Multi | Kind::Reset);
         match command.kind {
-            _ if is_refused => self.send(key, upstream, request.list(), command, What::Queued),
+            _ if is_refused => {
+                if let Some(transaction) = &mut session.transaction {
+                    transaction.add(request.list());
+                }
+                self.send(key, upstream, request.list(), command, What::Queued);
+            }
             // Whether it was spoilt decides what is said, and is known once all of it is answered.
             Kind::Exec if session.watched_elsewhere && in_flight > 0 => return self.is_answered(key),
             Kind::Exec => {
