@@ -141,10 +141,11 @@ impl<W: World> Exchange<W> {
                         }
                     }
                     Reach::GoesOn(to) => {
-                        if to > at {
+                        let is_heard = self.is_heard(client_key);
+                        if to > at && is_heard {
                             run.get_or_insert((client_key, at));
                         }
-                        self.flush_run(&mut run, bytes, to, key);
+                        self.flush_run(&mut run, bytes, if is_heard { to } else { at }, key);
                         return to;
                     }
                     Reach::Lost => {
@@ -200,6 +201,12 @@ impl<W: World> Exchange<W> {
         if client.in_flight == 0 && (client.has_ended || matches!(client.wait, Wait::Answers | Wait::Block)) {
             self.todo.push_back(key);
         }
+    }
+
+    /// Whether the client is there and wants to hear what is said to it next.
+    fn is_heard(&self, key: ClientKey) -> bool {
+        let client = self.clients.get(key);
+        client.is_some_and(|client| client.session.as_ref().is_none_or(|session| session.voice == Voice::On))
     }
 
     /// Says something unless the client wants to hear nothing.
@@ -265,11 +272,7 @@ impl<W: World> Exchange<W> {
             };
         match upstream.replies.follow(bytes, 0) {
             Reach::GoesOn(to) if passes => {
-                let is_heard = self
-                    .clients
-                    .get(client_key)
-                    .is_some_and(|client| client.session.as_ref().is_none_or(|session| session.voice == Voice::On));
-                if is_heard {
+                if self.is_heard(client_key) {
                     self.say(client_key, &bytes[..to]);
                     self.check_congestion(key, client_key);
                 }
