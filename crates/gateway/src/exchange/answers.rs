@@ -254,6 +254,9 @@ impl<W: World> Exchange<W> {
             upstream.in_message = !is_whole;
             self.say(owner, &bytes[..to]);
             self.check_congestion(key, owner);
+            if is_whole && self.clients.get(owner).is_some_and(|client| client.wait == Wait::Answers) {
+                self.todo.push_back(owner);
+            }
             return to;
         }
         let Some(front) = upstream.pending.front() else {

@@ -222,7 +222,7 @@ impl<W: World> Exchange<W> {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         upstream.is_open = false;
         let has_begun = matches!(upstream.phase, Phase::Ready | Phase::Parting);
-        if has_begun && by_plan && !upstream.pending.is_empty() {
+        if has_begun && by_plan && (!upstream.pending.is_empty() || upstream.is_amidst_message()) {
             // It was fenced when all that was asked of it before had been done or was refused: what it says is true.
             upstream.phase = Phase::Parting;
             self.set_timer(PART_FOR, Timer::Part(key));
@@ -243,6 +243,7 @@ impl<W: World> Exchange<W> {
         if upstream.reader.is_some() {
             return self.reclaim(upstream);
         }
+        let is_amidst_message = upstream.is_amidst_message();
         for pending in &upstream.pending {
             self.cut(pending.client, "the primary is another one, and what the former one has done can't be known");
         }
@@ -259,6 +260,9 @@ impl<W: World> Exchange<W> {
             if upstream.is_spliced {
                 return self.cut(owner, "the primary is another one, and its session can't be carried there");
             }
+            if is_amidst_message {
+                return self.cut(owner, "the primary is another one, and the rest of a message did not come");
+            }
             self.carry(owner, false);
         }
     }
@@ -266,7 +270,10 @@ impl<W: World> Exchange<W> {
     /// An own upstream that parts and has answered everything: its client goes on with another.
     pub(super) fn parted(&mut self, key: UpstreamKey) {
         let is_done = |upstream: &super::Upstream<W::Wire>| {
-            upstream.phase == Phase::Parting && upstream.pending.is_empty() && upstream.stalled_by.is_none()
+            upstream.phase == Phase::Parting
+                && upstream.pending.is_empty()
+                && upstream.stalled_by.is_none()
+                && !upstream.is_amidst_message()
         };
         if self.upstreams.get(key).is_some_and(is_done) {
             self.abandon(key);

@@ -307,10 +307,10 @@ impl<W: World> Exchange<W> {
                     return bytes.len();
                 }
                 Framed::Wrong(words) => {
-                    if client.in_flight > 0 {
-                        client.wait = Wait::Answers;
+                    if !self.is_answered(key) {
                         break;
                     }
+                    let Some(client) = self.clients.get(key) else { return bytes.len() };
                     self.branches[client.branch].sight.troubled(Trouble::Protocol);
                     self.say_unless_quiet(key, words.as_bytes());
                     self.leave(key);
@@ -378,9 +378,11 @@ impl<W: World> Exchange<W> {
 
     /// Lets a client go on that had to wait.
     pub(super) fn resume(&mut self, key: ClientKey) {
+        let is_amidst = self.is_amidst(key);
         let Some(client) = self.clients.get_mut(key) else { return };
         let still_waits = match client.wait {
-            Wait::Answers | Wait::Block => client.in_flight > 0,
+            Wait::Answers => is_amidst,
+            Wait::Block => client.in_flight > 0,
             Wait::Output => client.is_congested(),
             Wait::Room => {
                 let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));

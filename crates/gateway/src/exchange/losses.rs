@@ -58,6 +58,7 @@ impl<W: World> Exchange<W> {
             return self.dial_later(key, &std::io::ErrorKind::ConnectionReset.into());
         }
         let Some(upstream) = self.remove_upstream(key) else { return };
+        let is_amidst_message = upstream.is_amidst_message();
         for pending in &upstream.pending {
             self.cut(pending.client, "the node is gone, and its answer with it");
         }
@@ -69,6 +70,9 @@ impl<W: World> Exchange<W> {
         {
             if upstream.is_spliced {
                 return self.leave(owner);
+            }
+            if is_amidst_message {
+                return self.cut(owner, "the node is gone, and the rest of a message with it");
             }
             self.carry(owner, true);
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answers::{Pending, Special, What};
 use super::clients::{End, Wait};
+use super::upstreams::Upstream;
 use super::{ClientKey, Exchange, UpstreamKey};
 use crate::commands::{Command, Kind, Timeout, Topic};
 use crate::framing::{Framer, write_request};
@@ -173,11 +174,19 @@ impl<W: World> Exchange<W> {
 
     /// Whether all that the client has asked for is answered; else it waits for that.
     pub(super) fn is_answered(&mut self, key: ClientKey) -> bool {
+        let is_answered = !self.is_amidst(key);
         let Some(client) = self.clients.get_mut(key) else { return false };
-        if client.in_flight > 0 {
+        if !is_answered {
             client.wait = Wait::Answers;
         }
-        client.in_flight == 0
+        is_answered
+    }
+
+    /// Whether something that the client is told by a node has begun or is to come.
+    pub(super) fn is_amidst(&self, key: ClientKey) -> bool {
+        let Some(client) = self.clients.get(key) else { return false };
+        let own = client.upstream.filter(|_| client.owns).and_then(|own| self.upstreams.get(own));
+        client.in_flight > 0 || own.is_some_and(Upstream::is_amidst_message)
     }
 
     /// Has the client wait until what was just sent is answered.

@@ -170,6 +170,11 @@ impl<S> Upstream<S> {
         requests.collect()
     }
 
+    /// Whether its owner has got a part of a message, and is to get the rest.
+    pub(super) fn is_amidst_message(&self) -> bool {
+        self.in_message && self.replies.is_inside()
+    }
+
     /// How many bytes wait to be sent.
     pub(super) fn unsent(&self) -> usize {
         self.output.len() - self.written
