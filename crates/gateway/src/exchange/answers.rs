@@ -198,7 +198,8 @@ impl<W: World> Exchange<W> {
         client.in_flight = client.in_flight.saturating_sub(1);
         client.active_at = self.world.now();
         // Not at once: what it is told may be written with what follows.
-        if client.in_flight == 0 && (client.has_ended || matches!(client.wait, Wait::Answers | Wait::Block)) {
+        let is_done = client.in_flight == u32::from(client.upload.is_some()) && client.has_ended;
+        if is_done || client.in_flight == 0 && matches!(client.wait, Wait::Answers | Wait::Block) {
             self.todo.push_back(key);
         }
     }

@@ -158,6 +158,9 @@ impl<W: World> Exchange<W> {
         let Some(client) = self.clients.get_mut(key) else { return };
         if ready.writes {
             self.flush(key);
+        } else if ready.ended && client.wait == Wait::Block && client.in_flight == 0 {
+            // It goes on in a moment, and its end is seen then.
+            return;
         } else if ready.ended && !(client.watched.reads && ready.reads) {
             // Nothing more can be said to it, or it waits for what it would not hear.
             return self.drop_client(key, End::Order, Ending::Client);
@@ -407,7 +410,10 @@ impl<W: World> Exchange<W> {
     /// Ends a client that has ended its side, once it has got all its answers.
     pub(super) fn end_if_done(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get(key) else { return };
-        if client.has_ended && client.wait == Wait::Block {
+        // The rest of a request that is on its way won't come any more, nor what was to be said to it.
+        let is_broken_off = client.upload.is_some() && client.wait == Wait::Nothing && client.in_flight <= 1;
+        let waits = client.wait == Wait::Block && client.in_flight > 0;
+        if client.has_ended && (waits || is_broken_off) {
             self.drop_client(key, End::Order, Ending::Client);
         } else if client.has_ended && client.in_flight == 0 && matches!(client.wait, Wait::Nothing | Wait::Output) {
             self.leave(key);
