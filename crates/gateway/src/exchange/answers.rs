@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
+use super::branches::Branch;
 use super::clients::Wait;
 use super::requests::{Turn, Waiting};
 use super::upstreams::Phase;
@@ -374,8 +375,9 @@ impl<W: World> Exchange<W> {
                 return;
             }
             Special::Blocked { request, timeout, since }
-                // Not what a client was unblocked by, or a key that is gone.
-                if reply.starts_with(b"-UNBLOCKED force unblock") =>
+                // Not what a client was unblocked by, or a key that is gone. It may reach a node late that leads no more.
+                if reply.starts_with(b"-UNBLOCKED force unblock")
+                    || reply.starts_with(b"-READONLY") && self.is_left_or_held(key) =>
             {
                 let waited = self.world.now().saturating_duration_since(*since);
                 if let Some(client) = self.clients.get_mut(client_key) {
@@ -463,6 +465,12 @@ impl<W: World> Exchange<W> {
         }
         self.say_unless_quiet(client_key, reply);
         self.answered(client_key);
+    }
+
+    /// Whether the node that an upstream leads to may lead no more.
+    fn is_left_or_held(&self, key: UpstreamKey) -> bool {
+        let Some(upstream) = self.upstreams.get(key) else { return false };
+        upstream.phase == Phase::Parting || self.branches.get(upstream.branch).is_some_and(Branch::is_held)
     }
 
     /// Whether a node has made another of a client.
