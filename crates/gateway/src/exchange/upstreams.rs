@@ -538,7 +538,11 @@ impl<W: World> Exchange<W> {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let Some(wire) = &upstream.wire else { return };
         let is_stalled = upstream.stalled_by.is_some();
-        let interest = Interest { reads: !is_stalled, writes: upstream.unsent() > 0, end: false };
+        // That a connection has come about is told as room to write.
+        let interest = match upstream.phase {
+            Phase::Connecting => Interest { writes: true, ..Interest::default() },
+            _ => Interest { reads: !is_stalled, writes: upstream.unsent() > 0, end: false },
+        };
         if interest != upstream.watched {
             upstream.watched = interest;
             if let Err(error) = self.world.watch(wire, Self::upstream_token(key), interest, false) {
