@@ -28,7 +28,7 @@ mod standings;
 mod upstreams;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use model::{InstanceId, Vip};
@@ -41,6 +41,14 @@ pub(crate) use self::moving::{Bytes, Moved};
 use self::upstreams::Upstream;
 use crate::framing::Framer;
 use crate::world::{Ready, Token, World};
+
+/// In a simulation what has no order has the same one each time.
+#[cfg(any(test, feature = "simulation"))]
+type Hashing = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+#[cfg(not(any(test, feature = "simulation")))]
+type Hashing = std::hash::RandomState;
+type HashMap<K, V> = std::collections::HashMap<K, V, Hashing>;
+type HashSet<K> = std::collections::HashSet<K, Hashing>;
 
 new_key_type! {
     pub(crate) struct ClientKey;
@@ -107,8 +115,8 @@ impl<W: World> Exchange<W> {
             clients: SlotMap::with_key(),
             upstreams: SlotMap::with_key(),
             branches: SlotMap::with_key(),
-            by_instance: HashMap::new(),
-            doors: HashMap::new(),
+            by_instance: HashMap::default(),
+            doors: HashMap::default(),
             framer: Framer::default(),
             buffer: vec![0; CHUNK],
             todo: VecDeque::new(),

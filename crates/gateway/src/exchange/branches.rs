@@ -1,6 +1,5 @@
 //! What the table says of instances and addresses, and how clients are held while a primary hands over to another.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use tracing::debug;
 use super::answers::{Pending, Special, What};
 use super::clients::{End, Wait};
 use super::readers::Replicas;
-use super::upstreams::Phase;
-use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
+use super::upstreams::{Phase, Upstream};
+use super::{BranchKey, ClientKey, Exchange, HashMap, HashSet, Timer, UpstreamKey};
 use crate::commands::{Commands, KNOWN};
 use crate::connection::ClientAddr;
 use crate::instance::Instance;
@@ -157,8 +156,8 @@ impl<W: World> Exchange<W> {
             self.branches.insert(Branch {
                 instance: route.instance.clone(),
                 target: None,
-                upstreams: HashSet::new(),
-                pool: HashMap::new(),
+                upstreams: HashSet::default(),
+                pool: HashMap::default(),
                 commands: Arc::new(KNOWN.clone()),
                 learned_from: None,
                 hold: None,
@@ -166,7 +165,7 @@ impl<W: World> Exchange<W> {
                 prober: None,
                 dialing: Vec::new(),
                 loads_scripts: false,
-                subscribing: HashSet::new(),
+                subscribing: HashSet::default(),
                 idle_limit: None,
                 sight: Sight::new(self.number, self.world.time()),
                 replicas: Replicas::default(),

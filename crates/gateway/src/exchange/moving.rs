@@ -5,7 +5,6 @@
 //! their sockets along, and neither clients nor nodes can tell. Nobody need be held for it, nor what is under way be
 //! waited for. Only a connection to a node that is not there yet is begun anew.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use super::branches::PART_FOR;
 use super::clients::{Client, Wait};
 use super::losses::STALL_FOR;
 use super::upstreams::{Phase, Upstream};
-use super::{ClientKey, Exchange, Timer, UpstreamKey};
+use super::{ClientKey, Exchange, HashMap, HashSet, Timer, UpstreamKey};
 use crate::connection::ClientAddr;
 use crate::framing::Rest;
 use crate::replies::Replies;

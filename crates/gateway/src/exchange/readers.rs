@@ -1,6 +1,6 @@
 //! How replicas answer reads: those of clients that are to read there, as long as a replica is not too far behind.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use model::{NodeAddr, Reader};
 use super::answers::{Special, What};
 use super::clients::Wait;
 use super::upstreams::Upstream;
-use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
+use super::{BranchKey, ClientKey, Exchange, HashMap, HashSet, Timer, UpstreamKey};
 use crate::session::Standing;
 use crate::world::World;
 
@@ -210,7 +210,7 @@ impl<W: World> Exchange<W> {
             }
             return;
         };
-        let mut again: HashMap<ClientKey, Vec<u8>> = HashMap::new();
+        let mut again: HashMap<ClientKey, Vec<u8>> = HashMap::default();
         for (client, request) in requests {
             again.entry(client).or_default().extend_from_slice(request);
         }
@@ -243,7 +243,7 @@ impl<W: World> Exchange<W> {
         for branch in self.branches.values().filter(|branch| branch.replicas.has_any()) {
             let of_primary = branch.pool.values().flatten().copied();
             let primary = of_primary.into_iter().find(|key| self.upstreams.get(*key).is_some_and(|of| of.is_open));
-            let mut asked: HashSet<NodeAddr> = HashSet::new();
+            let mut asked: HashSet<NodeAddr> = HashSet::default();
             let of_readers = branch.replicas.pool.iter().filter(|((addr, _), _)| asked.insert(*addr));
             for key in of_readers.map(|(_, key)| *key).chain(primary) {
                 if let Some(upstream) = self.upstreams.get_mut(key).filter(|upstream| upstream.is_open) {
