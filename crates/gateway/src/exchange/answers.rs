@@ -507,6 +507,11 @@ impl<W: World> Exchange<W> {
         } else if client.owns {
             upstream.has = turn.has.clone();
             upstream.wanted = turn.wanted.clone();
+            // It may be the first that may.
+            if let Some(branch) = self.branches.get(upstream.branch).filter(|branch| branch.may_load(&turn.wanted)) {
+                upstream.push_scripts(branch);
+                self.unsent.push(key);
+            }
         }
     }
 

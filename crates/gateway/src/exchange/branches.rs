@@ -88,6 +88,8 @@ pub(super) struct Branch {
 /// Nothing new is sent to the primary.
 struct Hold {
     number: u64,
+    /// It was ordered, and so is not over when a new primary has all that it needs.
+    is_ordered: bool,
     /// Who waits for the primary to have answered everything.
     quiet: Option<oneshot::Sender<Held>>,
 }
@@ -106,14 +108,32 @@ impl Branch {
         self.hold.is_some()
     }
 
+    pub(super) fn is_held_by_order(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.is_ordered)
+    }
+
     /// Goes on with a hold that began elsewhere.
-    pub(super) fn hold_again(&mut self, number: u64) {
-        self.hold = Some(Hold { number, quiet: None });
+    pub(super) fn hold_again(&mut self, number: u64, is_ordered: bool) {
+        self.hold = Some(Hold { number, is_ordered, quiet: None });
+    }
+
+    /// Whether a connection of this standing may bring the primary its scripts: a stranger's may not.
+    pub(super) fn may_load(&self, standing: &Standing) -> bool {
+        standing.login.is_some() || !self.instance.asks_for_password()
     }
 
     /// The requests that bring a new primary its scripts, once.
-    pub(super) fn scripts_to_load(&mut self) -> Vec<Vec<u8>> {
+    pub(super) fn scripts_to_load(&self) -> Vec<Vec<u8>> {
         if self.loads_scripts { self.instance.scripts_to_load() } else { Vec::new() }
+    }
+}
+
+impl<S> Upstream<S> {
+    /// Brings along the scripts that the primary has yet to get.
+    pub(super) fn push_scripts(&mut self, branch: &Branch) {
+        for request in branch.scripts_to_load() {
+            self.push_preamble(&request, false);
+        }
     }
 }
 
@@ -199,21 +219,40 @@ impl<W: World> Exchange<W> {
         for upstream in branch.upstreams.clone() {
             self.leave_upstream(upstream, by_plan);
         }
-        let is_subscribing = |upstream: &UpstreamKey| {
-            let owner = self.upstreams.get(*upstream).filter(|upstream| upstream.phase < Phase::Ready)?.owner?;
-            let session = self.clients.get(owner)?.session.as_ref()?;
-            (!session.topics.is_empty()).then_some(*upstream)
-        };
-        let subscribing: HashSet<_> = self.branches[key].upstreams.iter().filter_map(is_subscribing).collect();
+        let subscribing = self.subscribing(key);
         let loads = self.branches[key].loads_scripts && self.load_scripts(key);
         if !loads && subscribing.is_empty() {
             return self.release(key);
         }
         self.branches[key].subscribing = subscribing;
+        self.hold_until_prepared(key);
+    }
+
+    fn hold_until_prepared(&mut self, key: BranchKey) {
         self.holds += 1;
         let number = self.holds;
-        self.branches[key].hold = Some(Hold { number, quiet: None });
+        self.branches[key].hold = Some(Hold { number, is_ordered: false, quiet: None });
         self.set_timer(READY_WITHIN, Timer::HoldEnds(key, number));
+    }
+
+    /// The upstreams of subscribers that are not subscribed again yet.
+    fn subscribing(&self, key: BranchKey) -> HashSet<UpstreamKey> {
+        let is_subscribing = |upstream: &UpstreamKey| {
+            let owner = self.upstreams.get(*upstream).filter(|upstream| upstream.phase != Phase::Ready)?.owner?;
+            let session = self.clients.get(owner)?.session.as_ref()?;
+            (!session.topics.is_empty()).then_some(*upstream)
+        };
+        self.branches[key].upstreams.iter().filter_map(is_subscribing).collect()
+    }
+
+    /// Goes on waiting for what a primary is to have before clients go on, if it has not.
+    pub(super) fn prepare_again(&mut self, key: BranchKey) {
+        let subscribing = self.subscribing(key);
+        let branch = &mut self.branches[key];
+        branch.subscribing = subscribing;
+        if branch.is_held() && !branch.is_held_by_order() && branch.subscribing.is_empty() && !branch.loads_scripts {
+            self.release(key);
+        }
     }
 
     /// Leaves a node that leads no more.
@@ -238,6 +277,22 @@ impl<W: World> Exchange<W> {
     }
 
     fn abandon(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get(key) else { return };
+        let (of, owner) = (upstream.branch, upstream.owner);
+        let is_awaited = self.branches[of].subscribing.contains(&key);
+        if is_awaited {
+            // Until the one is known by which the client is subscribed again.
+            self.branches[of].subscribing.insert(UpstreamKey::default());
+        }
+        self.leave_for_good(key);
+        if is_awaited {
+            let client = owner.and_then(|owner| self.clients.get(owner)).filter(|client| client.owns);
+            self.branches[of].subscribing.extend(client.and_then(|client| client.upstream));
+            self.prepared(of, UpstreamKey::default(), false);
+        }
+    }
+
+    fn leave_for_good(&mut self, key: UpstreamKey) {
         let Some(upstream) = self.remove_upstream(key) else { return };
         if upstream.reader.is_some() {
             return self.reclaim(upstream);
@@ -289,7 +344,7 @@ impl<W: World> Exchange<W> {
         self.holds += 1;
         let number = self.holds;
         let branch = &mut self.branches[key];
-        branch.hold = Some(Hold { number, quiet: Some(quiet) });
+        branch.hold = Some(Hold { number, is_ordered: true, quiet: Some(quiet) });
         for upstream in &branch.upstreams {
             if let Some(upstream) = self.upstreams.get_mut(*upstream) {
                 upstream.is_open = false;
@@ -302,7 +357,7 @@ impl<W: World> Exchange<W> {
     /// Ends a hold: the primary has stayed what it was.
     pub(crate) fn unhold(&mut self, instance: &Instance) {
         if let Some(&key) = self.by_instance.get(&instance.id) {
-            self.release(key);
+            self.end_order(key);
             self.settle();
         }
     }
@@ -310,8 +365,14 @@ impl<W: World> Exchange<W> {
     pub(super) fn end_hold(&mut self, key: BranchKey, number: u64) {
         if self.branches.get(key).is_some_and(|branch| branch.hold.as_ref().is_some_and(|hold| hold.number == number)) {
             debug!("a hold was not ended in time");
-            self.release(key);
+            self.end_order(key);
         }
+    }
+
+    /// Ends a hold, unless it was ordered while a primary was to get subscribers, and has not got them all.
+    fn end_order(&mut self, key: BranchKey) {
+        let is_left = |branch: &Branch| branch.is_held_by_order() && !branch.subscribing.is_empty();
+        if self.branches.get(key).is_some_and(is_left) { self.hold_until_prepared(key) } else { self.release(key) }
     }
 
     fn release(&mut self, key: BranchKey) {
@@ -402,19 +463,21 @@ impl<W: World> Exchange<W> {
     /// Has a new primary get the scripts that clients rely on, over whichever connection; they are held until then.
     /// Whether there is any.
     fn load_scripts(&mut self, key: BranchKey) -> bool {
+        let Some(branch) = self.branches.get(key) else { return false };
         let of_branch = self.clients.values().filter(|client| client.branch == key);
-        let standings = of_branch.map(|client| &client.standing);
+        let standings = of_branch.map(|client| &client.standing).filter(|standing| branch.may_load(standing));
         let Some(standing) = standings.max_by_key(|standing| standing.login.is_some()).cloned() else { return false };
         self.open_shared(key, standing);
         true
     }
 
     /// An upstream is ready or gone, and with it the scripts are there, or a subscriber is.
-    pub(super) fn prepared(&mut self, key: BranchKey, upstream: UpstreamKey, is_ready: bool) {
+    pub(super) fn prepared(&mut self, key: BranchKey, upstream: UpstreamKey, has_loaded: bool) {
         let Some(branch) = self.branches.get_mut(key) else { return };
-        let loaded = is_ready && std::mem::take(&mut branch.loads_scripts);
+        let loaded = has_loaded && std::mem::take(&mut branch.loads_scripts);
         let subscribed = branch.subscribing.remove(&upstream);
-        if (loaded || subscribed) && !branch.loads_scripts && branch.subscribing.is_empty() {
+        let is_prepared = (loaded || subscribed) && !branch.loads_scripts && branch.subscribing.is_empty();
+        if is_prepared && !branch.is_held_by_order() {
             self.release(key);
         }
     }

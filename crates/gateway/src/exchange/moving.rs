@@ -54,6 +54,9 @@ pub(crate) struct MovedBranch {
     /// It is held, for so long at most.
     #[serde(default)]
     held_for: Option<Duration>,
+    /// By order, and not until its primary has what it needs.
+    #[serde(default)]
+    is_ordered: bool,
     /// Its primary has yet to get its scripts.
     #[serde(default)]
     loads_scripts: bool,
@@ -209,7 +212,8 @@ impl<W: World> Exchange<W> {
             let held_for = branch.is_held().then(|| ends.max().unwrap_or_default());
             let (instance, loads_scripts) = (branch.instance.id.clone(), branch.loads_scripts);
             if held_for.is_some() || loads_scripts {
-                give(Moved::Branch(MovedBranch { instance, held_for, loads_scripts }), None)?;
+                let is_ordered = branch.is_held_by_order();
+                give(Moved::Branch(MovedBranch { instance, held_for, is_ordered, loads_scripts }), None)?;
             }
         }
         for (key, client) in &self.clients {
@@ -325,6 +329,9 @@ impl<W: World> Exchange<W> {
         for (key, upstream) in std::mem::take(&mut taking.put_through) {
             self.put_through(key, taking.upstreams.get(&upstream).copied());
         }
+        for key in self.branches.keys().collect::<Vec<_>>() {
+            self.prepare_again(key);
+        }
         for key in taking.clients.into_values() {
             let Some(client) = self.clients.get(key) else { continue };
             // What it waits for may have come about meanwhile; it looks for itself.
@@ -350,7 +357,7 @@ impl<W: World> Exchange<W> {
         if let Some(left) = moved.held_for {
             self.holds += 1;
             let number = self.holds;
-            self.branches[key].hold_again(number);
+            self.branches[key].hold_again(number, moved.is_ordered);
             self.set_timer(left, Timer::HoldEnds(key, number));
         }
     }

@@ -127,6 +127,12 @@ impl<W: World> Exchange<W> {
         for request in upstream.has.towards(&wanted) {
             upstream.push_preamble(&request, true);
         }
+        let branch = &self.branches[upstream.branch];
+        // A stranger's could not, and so has not.
+        if branch.may_load(&wanted) {
+            upstream.push_scripts(branch);
+            upstream.loads_scripts = branch.loads_scripts;
+        }
         upstream.wanted = wanted.clone();
         self.branches[upstream.branch].pool.entry(wanted).or_default().push(key);
         self.unsent.push(key);

@@ -55,6 +55,8 @@ pub(super) struct Upstream<S> {
     pub(super) reader: Option<NodeAddr>,
     /// Its owner had another, which a node has ended.
     pub(super) follows_a_loss: bool,
+    /// It brings the primary the scripts that clients rely on.
+    pub(super) loads_scripts: bool,
     pub(super) phase: Phase,
     /// Whether requests can be sent: it is ready, and nothing holds them.
     pub(super) is_open: bool,
@@ -305,6 +307,7 @@ impl<W: World> Exchange<W> {
             is_spliced: false,
             reader: None,
             follows_a_loss: false,
+            loads_scripts: false,
             phase: Phase::Dialing,
             is_open: false,
             pending: VecDeque::new(),
@@ -428,8 +431,10 @@ impl<W: World> Exchange<W> {
         upstream.phase = Phase::Settling;
         upstream.has = Standing::default();
         let branch = upstream.branch;
-        let of_primary = self.branches.get_mut(branch).filter(|_| upstream.reader.is_none());
+        let is_reader = upstream.reader.is_some();
+        let of_primary = self.branches.get(branch).filter(|branch| !is_reader && branch.may_load(&upstream.wanted));
         let scripts = of_primary.map(Branch::scripts_to_load).unwrap_or_default();
+        upstream.loads_scripts = of_primary.is_some_and(|branch| branch.loads_scripts);
         for request in upstream.has.towards(&upstream.wanted) {
             upstream.push_preamble(&request, true);
         }
@@ -494,8 +499,9 @@ impl<W: World> Exchange<W> {
                 self.say(owner, b">2\r\n$10\r\ninvalidate\r\n_\r\n");
             }
         }
-        if self.upstreams.get(key).is_some_and(|upstream| upstream.reader.is_none()) {
-            self.prepared(branch_key, key, true);
+        if let Some(upstream) = self.upstreams.get_mut(key).filter(|upstream| upstream.reader.is_none()) {
+            let has_loaded = std::mem::take(&mut upstream.loads_scripts);
+            self.prepared(branch_key, key, has_loaded);
         }
     }
 
