@@ -79,8 +79,10 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(root.join(folder)).with_context(|| format!("list {}", folder.display()))? {
         let entry = entry?;
         let path = folder.join(entry.file_name());
-        let is_made = matches!(path.to_str(), Some(".git" | "target" | "data"))
-            || matches!(entry.file_name().to_str(), Some("node_modules" | "__pycache__"));
+        let is_made = matches!(
+            path.to_str(),
+            Some(".git" | "target" | "data" | "fuzz/artifacts" | "fuzz/corpus" | "fuzz/target")
+        ) || matches!(entry.file_name().to_str(), Some("node_modules" | "__pycache__"));
         match entry.file_type()? {
             _ if is_made => {}
             kind if kind.is_dir() => walk(root, &path, files)?,

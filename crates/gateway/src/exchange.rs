@@ -18,6 +18,8 @@
 mod answers;
 mod branches;
 mod clients;
+#[cfg(any(test, feature = "simulation"))]
+mod inspection;
 mod losses;
 mod moving;
 mod readers;
@@ -37,6 +39,8 @@ use slotmap::{Key as _, KeyData, SlotMap, new_key_type};
 use self::branches::{Branch, Door};
 pub(crate) use self::branches::{Held, LoopRoute, accepts};
 use self::clients::Client;
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) use self::inspection::Inspection;
 pub(crate) use self::moving::{Bytes, Moved};
 use self::upstreams::Upstream;
 use crate::framing::Framer;

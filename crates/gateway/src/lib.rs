@@ -11,6 +11,7 @@
 //! (`framing`) and replies (`replies`) in what passes, knows what a request means (`commands`, `login`), and what of a client
 //! must be carried over to another connection (`session`, `scripts`). `world` is what it does that to (`socket`, with `tls`), and
 //! `sight` what is seen of all that. `succession` is how another process takes the place of this one, and `relay` what is left to do here then.
+//! A `simulation` plays the exchange through in worlds that are made up.
 
 mod address;
 mod client;
@@ -29,6 +30,10 @@ mod replies;
 mod scripts;
 mod session;
 mod sight;
+/// Worlds for the exchange that are made up: for tests, and for fuzzers.
+#[cfg(any(test, feature = "simulation"))]
+#[doc(hidden)]
+pub mod simulation;
 mod socket;
 mod succession;
 mod table;
