@@ -437,6 +437,12 @@ impl<W: World> Exchange<W> {
             Special::Binds if !is_error => client.session().is_bound = true,
             // The transaction that is open may be of a later one, sent before this was refused.
             Special::Begin if is_error && !begins_again => client.session().transaction = None,
+            Special::Begin => {
+                // What was refused before was of a former one, though this had been begun when that was said.
+                if let Some(transaction) = &mut client.session().transaction {
+                    transaction.is_spoilt = false;
+                }
+            }
             Special::Instead(words) => {
                 let words = std::mem::take(words);
                 if !words.is_empty() {

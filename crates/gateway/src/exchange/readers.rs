@@ -81,6 +81,11 @@ impl Replicas {
         }
     }
 
+    /// Whether the last that is known of a replica is that it could not be reached, or gave no answer.
+    fn has_failed(&self, addr: NodeAddr) -> bool {
+        self.known.get(&addr).is_some_and(|known| known.rests_until.is_some())
+    }
+
     /// The one whose turn it is, by weight, of those that can answer.
     fn choose(&mut self, now: Instant) -> Option<NodeAddr> {
         let able = |reader: &&Reader| reader.weight > 0 && self.can_answer(reader.target.addr, now);
@@ -173,6 +178,10 @@ impl<W: World> Exchange<W> {
             }
         };
         let Some(found) = self.upstreams.get_mut(upstream) else { return self.place(key, false) };
+        if !found.is_open && self.branches[branch].replicas.has_failed(addr) {
+            // It is tried again, and nobody waits for that a second time.
+            return self.place(key, false);
+        }
         let client = self.clients.get_mut(key)?;
         client.upstream = Some(upstream);
         client.owns = false;
@@ -278,7 +287,7 @@ impl<W: World> Exchange<W> {
                 let follows = field("role") == Some("slave") && field("master_link_status") == Some("up");
                 let lag = number("slave_repl_offset").filter(|_| follows).map(|offset| replicas.lag(offset, now));
                 let known = replicas.known.entry(addr).or_default();
-                *known = Known { heard_at: Some(now), lag, ..*known };
+                *known = Known { heard_at: Some(now), lag, rests_until: None };
                 let is_too_far = lag.is_none_or(|lag| lag > LAG_LIMIT);
                 if is_too_far {
                     // Those who wait for it go elsewhere.

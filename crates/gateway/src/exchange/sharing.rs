@@ -6,10 +6,13 @@ use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
 use crate::session::Standing;
 use crate::world::World;
 
+/// In a simulation little is much: so all of this comes about there.
+const IS_SIMULATED: bool = cfg!(any(test, feature = "simulation"));
+
 /// How much an engine reads of a connection in one turn of its own loop: more of that waits for the next.
-const TURN: usize = 16 * 1024;
+const TURN: usize = if IS_SIMULATED { 64 } else { 16 * 1024 };
 /// So many requests are worth a turn by themselves, and more than so many turns are not waited for.
-const MANY: usize = 64;
+const MANY: usize = if IS_SIMULATED { 4 } else { 64 };
 const TURNS: usize = 4;
 /// How much more it writes to a connection in a turn.
 const READS_TO_WRITES: usize = 4;
@@ -19,7 +22,7 @@ const MOST_SHARED: usize = 24;
 /// places than its clients have.
 const MOST_OF_BRANCH: usize = 48;
 /// How much waits to be sent at most before those who ask are not read any more.
-const MOST_UNSENT: usize = 512 * 1024;
+const MOST_UNSENT: usize = if IS_SIMULATED { 1024 } else { 512 * 1024 };
 
 impl<S> Upstream<S> {
     /// Whether an engine has enough to do with it. A turn of few long requests is worth little, so that others are to add
