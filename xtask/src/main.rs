@@ -1,6 +1,6 @@
 //! Chores of the repository. `cargo xtask tidy` checks what neither the compiler nor Clippy knows about it;
 //! `cargo xtask codegen` writes what the binary offers, `api/catalogue.json` and `docs/actions.md`; `cargo xtask bench`
-//! prints the figures.
+//! prints the figures; `cargo xtask suites` runs whole test suites through the gateway.
 
 mod tidy;
 
@@ -26,18 +26,33 @@ fn run(arguments: &[String]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["codegen"] => write_catalogue().and_then(|()| tidy::write_table_of_actions()),
         ["bench", rows @ ..] => bench(rows),
-        _ => bail!("usage: cargo xtask tidy|codegen|bench [row ...]"),
+        ["suites", words @ ..] => suites(words),
+        _ => bail!("usage: cargo xtask tidy|codegen|bench [row ...]|suites [--write] [suite ...]"),
     }
 }
 
 /// Builds as a release is built, and measures that.
 fn bench(rows: &[&str]) -> Result<()> {
-    let mut build = Command::new(env!("CARGO"));
-    let built = build.args(["build", "--release", "--locked", "--package", "opencrs", "--package", "bench"]).status();
-    ensure!(built.context("build")?.success(), "the build failed");
+    build_release(&["--package", "opencrs", "--package", "bench"])?;
     let mut run = Command::new(env!("CARGO"));
     let ran = run.args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(rows).status();
     ensure!(ran.context("run the benchmarks")?.success(), "the benchmarks failed");
+    Ok(())
+}
+
+/// Builds as a release is built, and lets the test suites of others loose on that.
+fn suites(words: &[&str]) -> Result<()> {
+    build_release(&["--package", "opencrs"])?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("suites");
+    let ran = Command::new("python3").arg(folder).args(words).status().context("run the suites by python3")?;
+    ensure!(ran.success(), "the gateway makes a difference that is not known");
+    Ok(())
+}
+
+fn build_release(packages: &[&str]) -> Result<()> {
+    let mut build = Command::new(env!("CARGO"));
+    let built = build.args(["build", "--release", "--locked"]).args(packages).status().context("build")?;
+    ensure!(built.success(), "the build failed");
     Ok(())
 }
 

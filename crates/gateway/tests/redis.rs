@@ -98,6 +98,16 @@ async fn a_pipeline_whose_client_ends_its_side_is_answered_in_full() {
     assert_eq!(caller.end().await, ("+PONG\r\n".repeat(1000), Ending::Orderly));
 }
 
+/// Waits until a script keeps an engine busy, and the gateway must have seen that it does.
+async fn runs_long(redis: &Redis) {
+    let says_so = async {
+        let mut direct = Caller(BufStream::new(TcpStream::connect(redis.addr).await.unwrap()));
+        while !direct.ask("PING").await.starts_with("-BUSY") {}
+    };
+    soon(says_so).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
 #[tokio::test]
 async fn nobody_waits_behind_a_script_that_does_not_end() {
     let redis = Redis::start(&["--lua-time-limit", "50"]);
@@ -105,12 +115,55 @@ async fn nobody_waits_behind_a_script_that_does_not_end() {
     let (mut runs, mut other) = (Caller::connect(vip).await, Caller::connect(vip).await);
     assert_eq!(other.ask("PING").await, "+PONG");
     runs.send("EVAL \"while true do end\" 0").await;
-    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    runs_long(&redis).await;
     assert!(other.ask("PING").await.starts_with("-BUSY"));
     assert_eq!(other.ask("SCRIPT KILL").await, "+OK");
     assert!(runs.receive().await.starts_with("-ERR"));
     assert_eq!(other.ask("PING").await, "+PONG");
     assert_eq!(runs.ask("PING").await, "+PONG");
+}
+
+#[tokio::test]
+async fn a_busy_engine_says_so_to_those_who_have_chosen_a_database() {
+    let redis = Redis::start(&["--lua-time-limit", "50"]);
+    let (_rig, vip) = led_to(&redis).await;
+    let (mut runs, mut other) = (Caller::connect(vip).await, Caller::connect(vip).await);
+    for caller in [&mut runs, &mut other] {
+        assert_eq!(caller.ask("SELECT 9").await, "+OK");
+    }
+    assert_eq!(other.ask("PING").await, "+PONG");
+    runs.send("EVAL \"while true do end\" 0").await;
+    runs_long(&redis).await;
+    // One that shares a connection, one that is to have its own, and some that come at once.
+    for request in ["PING", "BLPOP queue 0", "PING\nPING\nPING"] {
+        other.send(request).await;
+        for _ in request.lines() {
+            assert!(other.receive().await.starts_with("-BUSY"), "{request}");
+        }
+    }
+    assert_eq!(other.ask("SCRIPT KILL").await, "+OK");
+    assert!(runs.receive().await.starts_with("-ERR"));
+    assert_eq!(other.ask("SET key value").await, "+OK");
+    assert_eq!(runs.ask("EXISTS key").await, ":1");
+}
+
+#[tokio::test]
+async fn a_function_that_does_not_end_is_seen_and_ended_by_those_who_have_chosen_a_database() {
+    let redis = Redis::start(&["--lua-time-limit", "50"]);
+    let (_rig, vip) = led_to(&redis).await;
+    let (mut runs, mut sees, mut ends) =
+        (Caller::connect(vip).await, Caller::connect(vip).await, Caller::connect(vip).await);
+    for caller in [&mut runs, &mut sees, &mut ends] {
+        assert_eq!(caller.ask("SELECT 9").await, "+OK");
+    }
+    let code = "#!lua name=l\\nredis.register_function('f', function() while true do end end)";
+    assert_eq!(runs.ask(&format!("FUNCTION LOAD \"{code}\"")).await, "$1");
+    assert_eq!(runs.receive().await, "l");
+    runs.send("FCALL f 0").await;
+    runs_long(&redis).await;
+    assert_eq!(sees.ask("FUNCTION STATS").await, "*4");
+    assert_eq!(ends.ask("FUNCTION KILL").await, "+OK");
+    assert!(runs.receive().await.starts_with("-ERR"));
 }
 
 #[tokio::test]

@@ -525,6 +525,9 @@ impl<W: World> Exchange<W> {
     fn refused(&mut self, key: UpstreamKey, reply: &[u8]) {
         let later: [&[u8]; 4] = [b"-LOADING", b"-BUSY", b"-MASTERDOWN", b"-ERR max number of clients"];
         if later.iter().any(|word| reply.starts_with(word)) {
+            if reply.starts_with(b"-BUSY ") && self.tell_who_waits(key, reply) {
+                return;
+            }
             if let Some(upstream) = self.upstreams.get_mut(key) {
                 upstream.phase = Phase::Settling;
             }

@@ -7,6 +7,8 @@ use tracing::debug;
 use super::clients::{End, Wait};
 use super::upstreams::{Phase, Upstream};
 use super::{ClientKey, Exchange, Timer, UpstreamKey};
+use crate::commands::Kind;
+use crate::framing::{Framed, Framer};
 use crate::sight::{Ending, Trouble};
 use crate::world::{Wire as _, World};
 
@@ -45,6 +47,55 @@ impl<W: World> Exchange<W> {
                 self.cut(client, "there is no node for it");
             }
         }
+    }
+
+    /// Who waits for an upstream, but could not use it now, is told what the engine tells those who have one: one that runs a
+    /// slow script lets nobody choose a database. Whether that was all of them, and the upstream is no more.
+    pub(super) fn tell_who_waits(&mut self, key: UpstreamKey, words: &[u8]) -> bool {
+        let Some(upstream) = self.upstreams.get_mut(key).filter(|upstream| upstream.reader.is_none()) else {
+            return false;
+        };
+        let owner = upstream.owner;
+        let mut waiting = std::mem::take(&mut upstream.waiting);
+        waiting.retain(|client| !self.refuse_what_waits(*client, key, words));
+        let is_owned = owner.and_then(|owner| self.clients.get(owner)).is_some_and(|owner| owner.upstream == Some(key));
+        if waiting.is_empty() && !is_owned {
+            self.remove_upstream(key);
+            return true;
+        }
+        if let Some(upstream) = self.upstreams.get_mut(key) {
+            upstream.waiting = waiting;
+        }
+        false
+    }
+
+    /// Answers the request that a client waits to have sent, unless what comes after it has another meaning if it is refused.
+    /// Whether the client waits no more.
+    fn refuse_what_waits(&mut self, key: ClientKey, at: UpstreamKey, words: &[u8]) -> bool {
+        let Some(client) = self.clients.get_mut(key).filter(|client| client.upstream == Some(at)) else { return true };
+        if client.wait != Wait::Upstream || client.in_flight > 0 || client.needs_own() || client.input.is_empty() {
+            return false;
+        }
+        let mut framer = Framer::default();
+        let Framed::Whole(length) = framer.read(&client.input, false) else { return false };
+        let command = self.branches[client.branch].commands.find(framer.arg(&client.input, 0));
+        let stands_alone = matches!(
+            command.kind,
+            Kind::Plain | Kind::Blocking(_) | Kind::Eval | Kind::Script | Kind::Function | Kind::Wait
+        );
+        let goes_beside = matches!(command.kind, Kind::Script | Kind::Function)
+            && [&b"kill"[..], b"stats"].iter().any(|word| framer.arg(&client.input, 1).eq_ignore_ascii_case(word));
+        if !stands_alone || goes_beside {
+            return false;
+        }
+        client.input.drain(..length);
+        client.needs = 0;
+        client.upstream = None;
+        client.owns = false;
+        client.wait = Wait::Nothing;
+        self.say_unless_quiet(key, words);
+        self.todo.push_back(key);
+        true
     }
 
     /// A node has ended a connection, or is gone. Whoever waits for an answer can't know whether what they asked for was

@@ -85,7 +85,9 @@ impl<W: World> Exchange<W> {
                 self.pass(key, request, command, false)
             }
             Kind::Script => self.script(key, request, command),
-            Kind::Function if request.is(1, "kill") => self.kill(key, request, command),
+            Kind::Function if request.is(1, "kill") || request.is(1, "stats") => {
+                self.pass_beside_a_script(key, request, command)
+            }
             Kind::Function => self.pass(key, request, command, false),
             Kind::Wait => self.wait(key, request, command),
             Kind::Blocking(timeout) => self.block(key, request, command, timeout),
@@ -316,21 +318,22 @@ impl<W: World> Exchange<W> {
             return self.splice(key, request);
         }
         if request.is(1, "kill") {
-            return self.kill(key, request, command);
+            return self.pass_beside_a_script(key, request, command);
         }
         self.pass(key, request, command, false)
     }
 
-    /// The script that is to be ended keeps the answers to others waiting, and a node that runs it lets nobody choose a
-    /// database: so this goes over a fresh upstream, without one.
-    fn kill(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
+    /// The script that is to be ended, or looked at, keeps the answers to others waiting, and a node that runs it lets nobody
+    /// choose a database: so this goes over a fresh upstream, without one.
+    fn pass_beside_a_script(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
         if !self.is_answered(key) {
             return self.is_gone(key);
         }
         let Some(client) = self.clients.get(key) else { return true };
         let wanted = client.standing.clone();
         let from = Standing { database: 0, ..wanted.clone() };
-        if client.owns {
+        let is_ready = |key| self.upstreams.get(key).is_some_and(|upstream| upstream.is_open || upstream.is_trial);
+        if client.owns && (client.needs_own() || client.upstream.is_some_and(is_ready)) {
             let Some(upstream) = self.place(key, true) else { return self.is_gone(key) };
             if !self.upstreams.get(upstream).is_some_and(|upstream| upstream.is_trial) {
                 self.send(key, upstream, request.list(), command, What::Plain);
@@ -340,6 +343,12 @@ impl<W: World> Exchange<W> {
             let turn = Turn { has: from.clone(), wanted, from, means: None, name: None };
             self.send(key, upstream, request.list(), command, What::Special(Box::new(Special::Turn(turn))));
             return self.await_answer(key);
+        }
+        // One that can't be used is not waited for.
+        if client.owns
+            && let Some(upstream) = client.upstream
+        {
+            self.remove_upstream(upstream);
         }
         self.open_trial(key, from);
         self.is_gone(key)
