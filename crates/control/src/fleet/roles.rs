@@ -9,6 +9,8 @@
 //!   is over does not mean yet that the stream flows: for up to a second after it the primary sends nothing.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +51,8 @@ const LONGEST_LOOK: Duration = Duration::from_millis(50);
 /// One act on an instance's roles at a time, and how far its primary has been seen to be.
 #[derive(Default)]
 pub struct Roles {
+    /// Where several servers lock what they act on; `None` where there is one.
+    folder: Option<PathBuf>,
     acts: Mutex<HashMap<InstanceId, Arc<tokio::sync::Mutex<()>>>>,
     seen: Mutex<HashMap<InstanceId, VecDeque<Sighting>>>,
 }
@@ -63,10 +67,34 @@ struct Sighting {
 /// One start of a node: another one counts its offsets anew.
 type Start = (NodeId, Epoch);
 
+/// That nobody else acts on an instance's roles.
+pub(crate) struct Alone {
+    _here: OwnedMutexGuard<()>,
+    _among_servers: Option<File>,
+}
+
 impl Roles {
-    pub(crate) async fn alone(&self, id: &InstanceId) -> OwnedMutexGuard<()> {
+    /// For one of several servers that share a folder.
+    pub fn shared(folder: PathBuf) -> std::io::Result<Roles> {
+        std::fs::create_dir_all(&folder)?;
+        Ok(Roles { folder: Some(folder), ..Roles::default() })
+    }
+
+    pub(crate) async fn alone(&self, id: &InstanceId) -> Alone {
         let place = self.acts.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()).or_default().clone();
-        place.lock_owned().await
+        let here = place.lock_owned().await;
+        let Some(file) = self.folder.as_ref().map(|folder| folder.join(id.as_str())) else {
+            return Alone { _here: here, _among_servers: None };
+        };
+        let locked = tokio::task::spawn_blocking(move || {
+            let lock = File::options().create(true).truncate(false).write(true).open(file)?;
+            lock.lock().map(|()| lock)
+        });
+        let among_servers = locked.await.map_err(std::io::Error::other).flatten();
+        // What the ledger says decides all the same who was right.
+        let among_servers =
+            among_servers.inspect_err(|error| tracing::warn!(%error, "an instance can't be locked")).ok();
+        Alone { _here: here, _among_servers: among_servers }
     }
 
     /// Notes how far a primary is.
