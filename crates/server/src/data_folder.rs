@@ -50,7 +50,8 @@ impl DataFolder {
         }
         let mut lock = open_lock(&path, LOCK)?;
         let is_alone = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-        if !is_alone && !(is_shared && flock(&lock, FlockOperation::NonBlockingLockShared).is_ok()) {
+        let is_taken = is_alone || (is_shared && flock(&lock, FlockOperation::NonBlockingLockShared).is_ok());
+        if !is_taken {
             bail!(
                 "another opencrs server (process {}) has the data folder {}; with SQLite there can be one",
                 holders(&path)?.first().map_or_else(|| "unknown".to_owned(), i32::to_string),
