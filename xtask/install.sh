@@ -21,18 +21,29 @@ install_packages() {
 # called without an address would talk to that one, and not to the instance that its user has in mind.
 need_redis() {
     if command -v redis-server && command -v redis-cli; then return; fi >/dev/null
+    install_without_service redis-server
+}
+
+# PostgreSQL, of which tests start one each: no system service either.
+need_postgresql() {
+    if compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; then return; fi >/dev/null
+    install_without_service postgresql
+}
+
+# Installs a package whose service has its name, and sees to it that the service does not run.
+install_without_service() {
     local policy=/usr/sbin/policy-rc.d
     if [ -e "$policy" ]; then
-        install_packages redis-server
+        install_packages "$1"
         return
     fi
     printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
     as_root chmod +x "$policy"
     local installed=no
-    install_packages redis-server && installed=yes
+    install_packages "$1" && installed=yes
     as_root rm "$policy"
     [ $installed = yes ]
-    if [ -d /run/systemd/system ]; then as_root systemctl --quiet disable redis-server; fi
+    if [ -d /run/systemd/system ]; then as_root systemctl --quiet disable "$1"; fi
 }
 
 # Cargo, and a C compiler: rustc links with it, and the bundled SQLite is C.

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 pub use client::{Client, Method, Refusal, Settings, Sign, Stream, paste};
 pub use instance::{Connection, Instance, run, wait_for_task};
+pub use ledger::harness::Cluster;
 pub use load::Load;
-pub use service::{Process, Service};
+pub use service::{Process, Server, Service, is_on_postgres};
 pub use writers::{Account, Writers};
 
 /// How long a test waits for anything: far above what it takes, so that a busy machine fails no test.

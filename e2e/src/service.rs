@@ -1,7 +1,9 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 
+use ledger::harness::Cluster;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -40,6 +42,14 @@ impl Process {
     }
 }
 
+/// Whether services keep their ledgers in PostgreSQL, as the environment says (`OPENCRS_E2E_STORE=postgres`).
+pub fn is_on_postgres() -> bool {
+    std::env::var("OPENCRS_E2E_STORE").is_ok_and(|store| store == "postgres")
+}
+
+/// One for all services of a process.
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+
 impl Service {
     /// Starts one that limits neither requests nor memory.
     pub fn start() -> Self {
@@ -56,6 +66,25 @@ impl Service {
         Self::launch("dev", &[])
     }
 
+    /// Starts one that keeps its ledger in a PostgreSQL of the test's own.
+    pub fn start_on(cluster: &Cluster) -> Self {
+        Self::start_with(&[("OPENCRS_STORE", &cluster.url())])
+    }
+
+    /// Starts one more server of it, on the same data and the same store.
+    pub fn start_beside(&self, number: usize) -> Server {
+        let log = self.dir.path().join(format!("server-{number}.log"));
+        let mut server = Server {
+            dir: self.dir.path().to_owned(),
+            log,
+            settings: self.settings.clone(),
+            address: String::new(),
+            server: None,
+        };
+        server.resume();
+        server
+    }
+
     fn launch(subcommand: &'static str, settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("opencrs-e2e-").tempdir().expect("a temporary folder");
         fs::create_dir(data(dir.path())).expect("the data folder");
@@ -66,6 +95,9 @@ impl Service {
             ("OPENCRS_HOST_MEMORY".to_owned(), "0".to_owned()),
         ];
         all.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
+        if subcommand == "serve" && is_on_postgres() && settings.iter().all(|(name, _)| *name != "OPENCRS_STORE") {
+            all.push(("OPENCRS_STORE".to_owned(), CLUSTER.url()));
+        }
         let set = settings.iter().filter(|(_, value)| !value.is_empty());
         all.extend(set.map(|(name, value)| (name.to_string(), value.to_string())));
         let address = "127.0.0.1:0".to_owned();
@@ -196,6 +228,70 @@ impl Service {
     }
 }
 
+/// One more server of a service. It must go before the service does.
+pub struct Server {
+    dir: PathBuf,
+    log: PathBuf,
+    settings: Vec<(String, String)>,
+    address: String,
+    server: Option<Child>,
+}
+
+impl Server {
+    /// `host:port` of its API; another one after each start.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Kills it, as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("kill a server");
+            server.wait().expect("the end of a server");
+        }
+    }
+
+    /// Has it stand still, as one that hangs, or go on.
+    pub fn hold(&self, is_held: bool) {
+        let signal = if is_held { Signal::STOP } else { Signal::CONT };
+        if let Some(server) = &self.server {
+            kill_process(Pid::from_child(server), signal).expect("signal a server");
+        }
+    }
+
+    /// Starts it again.
+    pub fn resume(&mut self) {
+        let said = fs::read_to_string(&self.log).unwrap_or_default().len();
+        let log = File::options().create(true).append(true).open(&self.log).expect("open a server's log");
+        let mut command = serve("serve", &self.dir, &self.settings, "127.0.0.1:0");
+        command.stdout(log.try_clone().expect("share a server's log")).stderr(log);
+        self.server = Some(command.spawn().expect("start opencrs serve"));
+        self.address = wait_for("a server to listen", || {
+            let log = fs::read_to_string(&self.log).unwrap_or_default().split_off(said);
+            Some(log.lines().find_map(|line| line.strip_prefix("listening on http://"))?.trim().to_owned())
+        });
+    }
+}
+
+impl Drop for Server {
+    #[expect(clippy::print_stderr, reason = "this is what a failed test has to show")]
+    fn drop(&mut self) {
+        self.kill();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{log}---", self.log.display());
+        } else {
+            check_log(&log);
+        }
+    }
+}
+
+fn check_log(log: &str) {
+    // Every password of the tests has a horse in it.
+    let forbidden = ["panicked at", " ERROR ", "-horse-"].iter().find(|word| log.contains(**word));
+    assert!(forbidden.is_none(), "a server's log has {forbidden:?}:\n{log}");
+}
+
 impl Drop for Service {
     #[expect(clippy::print_stderr, reason = "this is what a failed test has to show")]
     fn drop(&mut self) {
@@ -215,10 +311,9 @@ impl Drop for Service {
         let left = self.processes();
         left.iter().for_each(Process::kill);
         assert!(failed || left.is_empty(), "processes are left behind: {left:?}");
-        let log = self.log();
-        // Every password of the tests has a horse in it.
-        let forbidden = ["panicked at", " ERROR ", "-horse-"].iter().find(|word| log.contains(**word));
-        assert!(failed || forbidden.is_none(), "the server's log has {forbidden:?}:\n{log}");
+        if !failed {
+            check_log(&self.log());
+        }
     }
 }
 

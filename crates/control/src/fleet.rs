@@ -1,6 +1,7 @@
 //! Brings nodes to what the ledger wants of them. Flows and the keeper of nodes both act through these, so a node is
 //! started and stopped in one way.
 
+mod acts;
 mod placing;
 mod roles;
 
@@ -21,8 +22,8 @@ use crate::spec::{self, Wanted};
 use crate::tls::{self, TlsError};
 use crate::{parameters, routes};
 
+pub use self::acts::Roles;
 pub(crate) use self::placing::{Newcomer, forgotten, place, stop_wanting};
-pub use self::roles::Roles;
 pub(crate) use self::roles::{
     NEAR, await_stream, fail_over, hand_over, keep_roles, primary_of, start_streams, stream_again, successors,
     take_over,

@@ -4,6 +4,7 @@
 pub(crate) mod addresses;
 pub(crate) mod certificates;
 pub(crate) mod expiry;
+mod leading;
 mod nodes;
 mod recycle;
 mod roles;
@@ -32,8 +33,19 @@ pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
         None => probe,
     };
     let mut keepers = JoinSet::new();
+    // Those of several servers share these, and none is in another's way.
     keepers.spawn(tasks::keep(cx.clone(), probe));
     keepers.spawn(routes::keep(cx.clone()));
+    if cx.ledger.is_shared() {
+        keepers.spawn(leading::keep(cx));
+    } else {
+        start_sole(&mut keepers, &cx);
+    }
+    Keepers(keepers)
+}
+
+/// Starts the keepers that one server has at a time.
+fn start_sole(keepers: &mut JoinSet<()>, cx: &Arc<FlowCx>) {
     keepers.spawn(nodes::keep(cx.clone()));
     keepers.spawn(roles::keep(cx.clone()));
     keepers.spawn(settings::keep(cx.clone()));
@@ -41,6 +53,5 @@ pub fn start(cx: Arc<FlowCx>, probe: Arc<dyn Probe>) -> Keepers {
     keepers.spawn(addresses::keep(cx.clone()));
     keepers.spawn(certificates::keep(cx.clone()));
     keepers.spawn(expiry::keep(cx.clone()));
-    keepers.spawn(recycle::keep(cx));
-    Keepers(keepers)
+    keepers.spawn(recycle::keep(cx.clone()));
 }

@@ -1,7 +1,13 @@
 //! What a store must offer. A query is written once, in SQL that SQLite and PostgreSQL both read: 64-bit integers,
 //! text and bytes, times in Unix milliseconds, `$1` for the first argument.
 
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// A value in a row, or an argument of a query.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +168,20 @@ pub enum Error {
     /// SQLite said no: disk full, file damaged, a constraint.
     #[error("sqlite: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// PostgreSQL said no: a constraint, a value that it can't hold.
+    #[error("postgres: {message} ({code})")]
+    Postgres {
+        /// As PostgreSQL numbers what can happen.
+        code: String,
+        /// What it says, without the values that it says it of.
+        message: String,
+    },
+    /// The store can't be reached, or gives no answer. Nothing was written, or it can't be known.
+    #[error("the store can't be used now: {0}")]
+    Unavailable(String),
+    /// How the store is to be reached does not make sense.
+    #[error("the store's address: {0}")]
+    Address(String),
     /// A row is not what this binary wrote.
     #[error("the ledger holds what it should not: {0}")]
     Corrupt(String),
@@ -195,8 +215,10 @@ impl Error {
     pub fn is_final(&self) -> bool {
         match self {
             Error::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation),
-            Error::Corrupt(_) | Error::TooNew { .. } | Error::Taken(_) => true,
-            Error::Fenced | Error::Cancelled | Error::GaveUp | Error::Closed => false,
+            // Integrity, and values that can't be held; all else may pass.
+            Error::Postgres { code, .. } => code.starts_with("23") || code.starts_with("22"),
+            Error::Corrupt(_) | Error::TooNew { .. } | Error::Taken(_) | Error::Address(_) => true,
+            Error::Fenced | Error::Cancelled | Error::GaveUp | Error::Closed | Error::Unavailable(_) => false,
         }
     }
 
@@ -207,6 +229,7 @@ impl Error {
                 e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
                     || e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
             }
+            Error::Postgres { code, .. } => code == "23505",
             Error::Taken(_) => true,
             _ => false,
         }
@@ -232,8 +255,50 @@ pub trait Tx: Reader {
     /// Runs a statement; answers how many rows it changed.
     fn exec(&mut self, sql: &str, args: &[Value]) -> Result<u64>;
 
+    /// Runs a statement whose outcome nothing in the transaction depends on. A store that has to be asked over a network
+    /// need not be waited for: what goes wrong then is the transaction's error, at its end at the latest.
+    fn later(&mut self, sql: &str, args: &[Value]) -> Result<()> {
+        self.exec(sql, args).map(drop)
+    }
+
     /// The transaction as a reader.
     fn reader(&mut self) -> &mut dyn Reader;
+}
+
+/// A write transaction on its way: run (again, if the store asks for it), then told how the commit went.
+pub(crate) trait Job: Send {
+    /// Runs the body; `false` where it wants nothing of it kept.
+    fn run(&mut self, tx: &mut dyn Tx) -> bool;
+    /// Tells the caller. An error means that nothing was kept.
+    fn finish(self: Box<Self>, committed: Result<()>);
+}
+
+/// The commits so far, and word of the next one.
+#[derive(Default)]
+pub(crate) struct Commits {
+    count: AtomicU64,
+    happened: Notify,
+}
+
+impl Commits {
+    /// Counts one, before anybody is told of it.
+    fn count_one(&self) {
+        self.count_unheard();
+        self.happened.notify_waiters();
+    }
+
+    /// Counts one that nobody need be told of: whoever sees the count asks by itself.
+    fn count_unheard(&self) -> u64 {
+        self.count.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    fn happened(&self) -> Notified<'_> {
+        self.happened.notified()
+    }
 }
 
 /// Writes `[a, b]` for a query's arguments, each turned into a [`Value`].

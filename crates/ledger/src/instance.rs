@@ -243,7 +243,7 @@ pub fn list_instances(
 
 /// Memory in MiB that is promised to all instances, each node counted.
 pub fn promised_memory_mb(reader: &mut dyn Reader) -> Result<i64> {
-    let sql = "select coalesce(sum(i.memory_mb), 0) from node n join instance i on i.id = n.instance";
+    let sql = "select cast(coalesce(sum(i.memory_mb), 0) as bigint) from node n join instance i on i.id = n.instance";
     reader.row(sql, &[])?.map_or(Ok(0), |row| row.int(0))
 }
 

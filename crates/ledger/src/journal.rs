@@ -49,15 +49,12 @@ fn refused(error: Error) -> JournalError {
 }
 
 fn record(tx: &mut dyn Tx, claim: Claim, entry: &Entry, writes: &[Write]) -> Result<()> {
-    if entry.can_be_cancelled && is_cancelled(tx.reader(), claim.task)? {
-        return Err(Error::Cancelled);
-    }
     let until = entry.parked_until.unwrap_or(entry.at + LEASE);
     let cursor = to_json(&entry.cursor)?;
     let changed = tx.exec(
         "update task set state = $3, cursor = $4, progress = case when progress < $5 then $5 else progress end,
             lease_until = case when $7 = 1 and woken = 1 then 0 else $6 end, parked = $7
-         where id = $1 and fence = $2 and result < 2",
+         where id = $1 and fence = $2 and result < 2 and ($8 = 0 or cancel_asked = 0)",
         args![
             claim.task,
             claim.fence,
@@ -65,14 +62,16 @@ fn record(tx: &mut dyn Tx, claim: Claim, entry: &Entry, writes: &[Write]) -> Res
             cursor,
             entry.progress,
             until,
-            entry.parked_until.is_some()
+            entry.parked_until.is_some(),
+            entry.can_be_cancelled,
         ],
     )?;
     if changed != 1 {
-        return Err(Error::Fenced);
+        let is_cancelled = entry.can_be_cancelled && is_cancelled(tx.reader(), claim.task)?;
+        return Err(if is_cancelled { Error::Cancelled } else { Error::Fenced });
     }
     if let Some(passed) = &entry.passed {
-        tx.exec(
+        tx.later(
             "insert into step (task, seq, name, phase, started_at, ended_at, tries, message, attempt)
              values ($1, (select coalesce(max(seq), 0) + 1 from step where task = $1), $2, $3, $4, $5, $6, $7,
                 (select attempt from task where id = $1))",
@@ -106,23 +105,20 @@ fn finish(tx: &mut dyn Tx, claim: Claim, end: &End, now: Millis) -> Result<()> {
             (TaskResult::Failed, code.as_str(), message.as_str())
         }
     };
-    tx.exec(
+    tx.later(
         "update task set result = $2, code = $3, message = $4, stuck = $6,
             ended_at = case when $5 > started_at then $5 else started_at end where id = $1",
         args![claim.task, result.number(), code, message, now, matches!(end, End::Stuck { .. })],
     )?;
-    tx.exec("delete from pending where task = $1", args![claim.task])?;
-    tx.exec("delete from rotation where task = $1", args![claim.task])?;
+    tx.later("delete from pending where task = $1", args![claim.task])?;
+    tx.later("delete from rotation where task = $1", args![claim.task])?;
     // Only of what it has. Whatever the flow wrote of it, or could not: an instance that no task has is not busy.
-    tx.exec(
-        "update instance set status = 2 where status = 1 and id in (select instance from hold where task = $1)",
-        args![claim.task],
-    )?;
-    tx.exec(
-        "update instance set status = -3, closed_at = $2, offline_at = $2
-         where status = 0 and id in (select instance from hold where task = $1)",
+    tx.later(
+        "update instance set status = case when status = 1 then 2 else -3 end,
+            closed_at = case when status = 0 then $2 else closed_at end,
+            offline_at = case when status = 0 then $2 else offline_at end
+         where status in (0, 1) and id in (select instance from hold where task = $1)",
         args![claim.task, now],
     )?;
-    tx.exec("delete from hold where task = $1", args![claim.task])?;
-    Ok(())
+    tx.later("delete from hold where task = $1", args![claim.task])
 }

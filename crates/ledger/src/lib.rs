@@ -11,8 +11,11 @@ mod address;
 mod deal;
 mod driver;
 mod event;
+#[cfg(any(test, feature = "harness"))]
+pub mod harness;
 mod instance;
 mod journal;
+mod lease;
 mod meta;
 mod migrations;
 mod network;
@@ -41,10 +44,12 @@ use tokio::sync::oneshot;
 pub use account::*;
 pub use address::*;
 pub use deal::*;
+pub use driver::postgres::PostgresAddress;
 pub use driver::{Error, Reader, Result, Row, Tx, Value};
 pub use event::*;
 pub use instance::*;
 pub use journal::{LEASE, Write, write};
+pub use lease::*;
 pub use meta::*;
 pub use network::*;
 pub use node::*;
@@ -65,13 +70,28 @@ pub use tls::*;
 
 /// The ledger: cheap to clone.
 #[derive(Clone)]
-pub struct Ledger(Arc<driver::sqlite::Sqlite>);
+pub struct Ledger(Arc<Store>);
+
+enum Store {
+    Sqlite(driver::sqlite::Sqlite),
+    Postgres(driver::postgres::Postgres),
+}
 
 impl Ledger {
     /// Opens the ledger in a file, making or upgrading it first.
     pub fn sqlite(file: &Path) -> Result<Ledger> {
         migrations::run_on_sqlite(file)?;
-        Ok(Ledger(Arc::new(driver::sqlite::Sqlite::open(file)?)))
+        Ok(Ledger(Arc::new(Store::Sqlite(driver::sqlite::Sqlite::open(file)?))))
+    }
+
+    /// Opens the ledger in a database of PostgreSQL, making or upgrading it first. Blocks until that is done.
+    pub fn postgres(address: PostgresAddress) -> Result<Ledger> {
+        Ok(Ledger(Arc::new(Store::Postgres(driver::postgres::Postgres::open(address)?))))
+    }
+
+    /// Whether other servers may read and write the same ledger.
+    pub fn is_shared(&self) -> bool {
+        matches!(*self.0, Store::Postgres(_))
     }
 
     /// Runs `body` in one write transaction, and answers once that is durable. Where `body` returns an error, nothing
@@ -83,25 +103,38 @@ impl Ledger {
         E: From<Error> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        self.0.submit(Box::new(Transaction { body, result: None, answer }));
+        let job = Box::new(Transaction { body, result: None, answer });
+        match &*self.0 {
+            Store::Sqlite(store) => store.submit(job),
+            Store::Postgres(store) => store.submit(job),
+        }
         answered.await.unwrap_or_else(|_| Err(Error::Closed.into()))
     }
 
     /// A number that is another one whenever the ledger may hold something else than it did: what was read under the
-    /// same number, from before the read until now, is still so.
+    /// same number, from before the read until now, is still so, whoever writes. A shared ledger is asked for it.
     pub fn version(&self) -> u64 {
-        self.0.commits()
+        match &*self.0 {
+            Store::Sqlite(store) => store.commits(),
+            Store::Postgres(store) => store.version(),
+        }
     }
 
     /// Resolves when something is written after it was called. Called before a look at [`Ledger::version`], it misses
     /// nothing.
     pub fn changed(&self) -> Notified<'_> {
-        self.0.changed()
+        match &*self.0 {
+            Store::Sqlite(store) => store.changed(),
+            Store::Postgres(store) => store.changed(),
+        }
     }
 
     /// Reads one state of the ledger. Short: it runs on the caller's thread.
     pub fn read<T>(&self, body: impl FnOnce(&mut dyn Reader) -> Result<T>) -> Result<T> {
-        self.0.read(body)
+        match &*self.0 {
+            Store::Sqlite(store) => store.read(body),
+            Store::Postgres(store) => store.read(body),
+        }
     }
 }
 
@@ -111,7 +144,7 @@ struct Transaction<F, T, E> {
     answer: oneshot::Sender<std::result::Result<T, E>>,
 }
 
-impl<F, T, E> driver::sqlite::Job for Transaction<F, T, E>
+impl<F, T, E> driver::Job for Transaction<F, T, E>
 where
     F: FnMut(&mut dyn Tx) -> std::result::Result<T, E> + Send,
     T: Send,

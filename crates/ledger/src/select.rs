@@ -26,16 +26,16 @@ impl Select {
     /// Adds a condition, ANDed: the column has one of the values. No values: no row fits.
     pub fn and_in<V: Into<Value>>(&mut self, column: &'static str, values: impl IntoIterator<Item = V>) {
         self.join();
-        self.conditions.push_str(column);
-        self.conditions.push_str(" in (");
         let first = self.args.len();
-        for value in values {
-            self.args.push(value.into());
-            let comma = if self.args.len() > first + 1 { ", " } else { "" };
-            // Writing to a String does not fail.
-            let _ = write!(self.conditions, "{comma}${}", self.args.len());
+        self.args.extend(values.into_iter().map(Into::into));
+        if self.args.len() == first {
+            // An empty list is not SQL.
+            self.conditions.push_str("1 = 0");
+            return;
         }
-        self.conditions.push(')');
+        let places: Vec<String> = (first + 1..=self.args.len()).map(|place| format!("${place}")).collect();
+        // Writing to a String does not fail.
+        let _ = write!(self.conditions, "{column} in ({})", places.join(", "));
     }
 
     /// Adds a condition, ANDed, which holds where `condition` does for one of the values. For a few values: the

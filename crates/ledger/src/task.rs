@@ -57,15 +57,16 @@ pub struct NewTask<'a> {
 
 /// Accepts a task, and takes its instances: [`Error::is_taken`] where another task has one.
 pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskId> {
-    // Ids and start times have the same order, even where the clock was set back.
-    let last = tx.row("select started_at from task order by id desc limit 1", &[])?;
-    let started_at = last.map_or(Ok(now), |row| row.int(0).map(|last| now.max(Millis(last))))?;
     let cursor = to_json(&Cursor::start(new.first_step, now))?;
     let instance = new.instance;
+    // Ids and start times have the same order, even where the clock was set back.
     let row = tx.row(
         "insert into task (account, caller, instance, instance_name, project, type, flow, state, cursor, result,
             progress, started_at, first_state, size, holds, partner)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $8, $12, $13, $14) returning id",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0,
+            case when (select started_at from task order by id desc limit 1) > $11
+                then (select started_at from task order by id desc limit 1) else $11 end,
+            $8, $12, $13, $14) returning id",
         args![
             new.instance.account,
             new.caller,
@@ -77,7 +78,7 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
             new.state,
             cursor,
             TaskResult::Waiting.number(),
-            started_at,
+            now,
             instance.memory_mb * instance.shards * (instance.replicas + 1),
             new.holds,
             new.partner,
@@ -127,9 +128,10 @@ pub fn has_claimable_task(reader: &mut dyn Reader, now: Millis) -> Result<bool> 
     Ok(reader.row(sql, args![now])?.is_some())
 }
 
-/// Ends every lease. For a store with one server alone, which has just started: whoever had them is gone.
+/// Ends every lease, of tasks and of servers. For a server that has just started and is alone: whoever had them is gone.
 pub fn end_leases(tx: &mut dyn Tx) -> Result<()> {
     tx.exec("update task set lease_until = 0 where result < 2", &[])?;
+    crate::lease::end_all(tx)?;
     Ok(())
 }
 

@@ -151,9 +151,14 @@ async fn answer(api: &Api, verified: Verified) -> Result<Answered, ApiError> {
     entry.call(&call, &params).await.map_err(|fault| match fault {
         Fault::Api(error) => error,
         Fault::Ledger(error) => {
+            let passes = matches!(error, ledger::Error::Unavailable(_));
             // A store may say its whole query in an error.
             let error: String = error.to_string().chars().take(300).collect();
-            tracing::error!(action = entry.name, error, "the ledger can't be asked");
+            if passes {
+                tracing::warn!(action = entry.name, error, "the ledger can't be asked");
+            } else {
+                tracing::error!(action = entry.name, error, "the ledger can't be asked");
+            }
             store_failed()
         }
     })

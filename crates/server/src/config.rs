@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgMatches};
 use control::{GivenAuthority, Owner, Region, Settings, TlsSettings, VipPool, Zone, read_certificates};
+use ledger::PostgresAddress;
 use model::Secret;
 
 use crate::prices;
@@ -36,7 +37,14 @@ const fn secret(name: &'static str, help: &'static str) -> Setting {
 const SETTINGS: &[Setting] = &[
     setting("listen", "127.0.0.1:8800", "where the API is served"),
     setting("data", "data", "the data folder"),
-    setting("store", "sqlite", "the ledger's store: sqlite, in the data folder"),
+    setting(
+        "store",
+        "sqlite",
+        "the ledger's store: sqlite, in the data folder, or postgres://USER@HOST:PORT/DATABASE, with ?sslmode=verify-full or \
+         disable and sslrootcert=FILE, without a password",
+    ),
+    secret("store_password", "the password for the store"),
+    setting("store_password_file", "", "a file with nothing but the password for the store"),
     secret("secret_id", "the root key pair's SecretId; made at the first start where it is not given"),
     secret("secret_key", "the root key pair's SecretKey"),
     secret("sealing_key", "64 hexadecimal digits that seal secrets in the ledger; made at the first start"),
@@ -232,6 +240,23 @@ impl Config {
         self.get("host_aliases").split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
+    /// Where the ledger is kept; `None`: by SQLite, in the data folder.
+    pub fn store(&self) -> anyhow::Result<Option<PostgresAddress>> {
+        let (value, origin) = self.0.get("store").context("there is no setting store")?;
+        if value == "sqlite" {
+            return Ok(None);
+        }
+        let from_file = self.parsed("store_password_file", read_file)?;
+        let given = self.get("store_password");
+        let password = match &from_file {
+            Some(_) if !given.is_empty() => bail!("store_password and store_password_file are two passwords"),
+            Some(text) => Some(text.trim_end_matches(['\r', '\n'])),
+            None => Some(given).filter(|text| !text.is_empty()),
+        };
+        // The value is not repeated: it may hold a password, which is why it is refused.
+        PostgresAddress::parse(value, password).map(Some).with_context(|| format!("setting store (from {origin})"))
+    }
+
     fn tls(&self) -> anyhow::Result<TlsSettings> {
         let key = self.parsed("tls_ca_key", read_file)?;
         Ok(TlsSettings {
@@ -249,10 +274,7 @@ impl Config {
 
     /// The settings of the control plane.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        self.parsed("store", |text| {
-            ensure!(text == "sqlite", "only sqlite is supported so far");
-            Ok(())
-        })?;
+        self.store()?;
         let whole = |text: &str| text.parse::<i64>().context("it is a whole number");
         let hours =
             |text: &str| Ok(Duration::from_secs(3600 * text.parse::<u64>().context("it is a number of hours")?));
@@ -286,6 +308,11 @@ impl fmt::Display for Config {
         for setting in SETTINGS {
             let Some((value, origin)) = self.0.get(setting.name) else { continue };
             let shown = match value.as_str() {
+                // One that is refused for its password is shown too.
+                text if setting.name == "store" && text.contains('@') => match text.rsplit_once('@') {
+                    Some((before, after)) if before.matches(':').count() > 1 => format!("\"…@{after}\""),
+                    _ => format!("{text:?}"),
+                },
                 "" => "\"\"".to_owned(),
                 _ if setting.is_secret => "\"…\"".to_owned(),
                 text => format!("{text:?}"),
@@ -410,12 +437,14 @@ mod tests {
             ("--rate-limits", "maybe"),
             ("--utc-offset", "8"),
             ("--zones", "one"),
-            ("--store", "postgres://x"),
+            ("--store", "mysql://x"),
+            ("--store", "postgres://opencrs:secret@127.0.0.1/opencrs"),
         ] {
             let config = read(&[name, value], &[]).unwrap();
             let error = config.settings().map(drop).and_then(|()| config.listen().map(drop));
             let error = error.and_then(|()| config.gateway_metrics().map(drop)).unwrap_err();
-            assert!(format!("{error:#}").contains(&format!("(from {name})")), "{error:#}");
+            let error = format!("{error:#}");
+            assert!(error.contains(&format!("(from {name})")) && !error.contains("secret"), "{error}");
         }
     }
 

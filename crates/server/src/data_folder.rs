@@ -1,9 +1,10 @@
-//! The data folder: one server at a time, and the two secrets that it keeps.
+//! The data folder: one server at a time, or several that share a ledger, and the two secrets that it keeps.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail, ensure};
 use control::Random;
@@ -12,49 +13,71 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::config::Config;
 
-/// A data folder that is this server's.
+/// A data folder that is this server's, alone or with others of the same host.
 pub(crate) struct DataFolder {
     path: PathBuf,
     /// Locked for as long as this lives.
-    _lock: File,
+    lock: File,
+    /// Whether no other server had it when it was taken.
+    is_alone: bool,
+    /// Of several servers one starts at a time; the next when this is gone.
+    starting: Mutex<Option<File>>,
 }
 
-/// The file that the server locks; it holds the server's process number for `opencrs stop`.
+/// The file that servers lock; it holds their process numbers for `opencrs stop`, one a line.
 const LOCK: &str = "server.lock";
+/// The file that servers which may be several lock while they start.
+const START_LOCK: &str = "start.lock";
 /// The file of the root key pair.
 pub(crate) const ROOT_KEY: &str = "root-key.toml";
 const SEALING_KEY: &str = "sealing.key";
 
 impl DataFolder {
-    /// Makes the folder where it is missing, and takes it.
+    /// Makes the folder where it is missing, and takes it: alone, or, where the ledger can be shared, beside others. Then it
+    /// waits until no other server is starting, and none starts before [`DataFolder::has_started`].
     ///
     /// # Errors
-    /// Where another server has it.
-    pub(crate) fn take(path: &Path) -> anyhow::Result<DataFolder> {
+    /// Where a server has it that can't share it.
+    pub(crate) fn take(path: &Path, is_shared: bool) -> anyhow::Result<DataFolder> {
         if !path.is_dir() {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(path).with_context(|| format!("make {}", path.display()))?;
         }
         let path = path.canonicalize().with_context(|| format!("find {}", path.display()))?;
-        let mut lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .open(path.join(LOCK))
-            .with_context(|| format!("open the lock in {}", path.display()))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let starting = is_shared.then(|| open_lock(&path, START_LOCK)).transpose()?;
+        if let Some(starting) = &starting {
+            flock(starting, FlockOperation::LockExclusive).context("wait for a server that starts")?;
+        }
+        let mut lock = open_lock(&path, LOCK)?;
+        let is_alone = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let is_taken = is_alone || (is_shared && flock(&lock, FlockOperation::NonBlockingLockShared).is_ok());
+        if !is_taken {
             bail!(
                 "another opencrs server (process {}) has the data folder {}; with SQLite there can be one",
-                holder(&path)?.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+                holders(&path)?.first().map_or_else(|| "unknown".to_owned(), i32::to_string),
                 path.display(),
             );
         }
-        lock.set_len(0)
-            .and_then(|()| lock.write_all(std::process::id().to_string().as_bytes()))
-            .context("write the lock")?;
-        Ok(DataFolder { path, _lock: lock })
+        if is_alone {
+            lock.set_len(0).context("write the lock")?;
+        }
+        writeln!(lock, "{}", std::process::id()).context("write the lock")?;
+        Ok(DataFolder { path, lock, is_alone, starting: Mutex::new(starting) })
+    }
+
+    /// Whether no other server had it when it was taken: whatever one had begun, it is gone.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// Lets the next server start, if this one shares the folder.
+    pub(crate) fn has_started(&self) -> anyhow::Result<()> {
+        let starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if starting.is_some() {
+            // Nobody else tries for it before the other lock is given back.
+            flock(&self.lock, FlockOperation::NonBlockingLockShared).context("share the data folder")?;
+        }
+        Ok(())
     }
 
     /// Where it is.
@@ -116,15 +139,29 @@ pub(crate) struct RootKey {
     pub key: Secret,
 }
 
-/// The process that has the data folder, as it says; `None` where it says nothing.
-pub(crate) fn holder(path: &Path) -> anyhow::Result<Option<i32>> {
-    Ok(read_if_there(&path.join(LOCK))?.and_then(|text| text.trim().parse().ok()))
+fn open_lock(path: &Path, name: &str) -> anyhow::Result<File> {
+    let mut options = OpenOptions::new();
+    let lock = options.create(true).append(true).read(true).mode(0o600).open(path.join(name));
+    lock.with_context(|| format!("open {name} in {}", path.display()))
+}
+
+/// The processes that have the data folder, as they say. One that is gone may be among them.
+pub(crate) fn holders(path: &Path) -> anyhow::Result<Vec<i32>> {
+    let text = read_if_there(&path.join(LOCK))?.unwrap_or_default();
+    Ok(text.lines().filter_map(|line| line.trim().parse().ok()).filter(|pid| holds(*pid, &path.join(LOCK))).collect())
+}
+
+/// Whether a process has a file open: its number may be another process's by now.
+fn holds(pid: i32, file: &Path) -> bool {
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    open.into_iter().any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|target| target == file))
 }
 
 /// Whether a server has the data folder now.
 pub(crate) fn is_taken(path: &Path) -> anyhow::Result<bool> {
     match File::open(path.join(LOCK)) {
-        Ok(lock) => Ok(flock(&lock, FlockOperation::NonBlockingLockShared).is_err()),
+        Ok(lock) => Ok(flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).context("open the server's lock"),
     }
@@ -166,19 +203,38 @@ mod tests {
     #[test]
     fn a_second_server_is_refused_and_told_why() {
         let folder = tempfile::tempdir().unwrap();
-        let first = DataFolder::take(folder.path()).unwrap();
-        let refused = DataFolder::take(folder.path()).map(drop).unwrap_err().to_string();
+        let first = DataFolder::take(folder.path(), false).unwrap();
+        let refused = DataFolder::take(folder.path(), false).map(drop).unwrap_err().to_string();
         assert!(refused.contains(&std::process::id().to_string()), "{refused}");
         assert!(is_taken(folder.path()).unwrap());
         drop(first);
         assert!(!is_taken(folder.path()).unwrap());
-        DataFolder::take(folder.path()).unwrap();
+        DataFolder::take(folder.path(), false).unwrap();
+    }
+
+    #[test]
+    fn servers_that_share_their_ledger_share_the_folder_too_and_know_who_was_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataFolder::take(folder.path(), true).unwrap();
+        first.has_started().unwrap();
+        let second = DataFolder::take(folder.path(), true).unwrap();
+        second.has_started().unwrap();
+        assert!(first.is_alone() && !second.is_alone());
+        assert!(DataFolder::take(folder.path(), false).is_err(), "one that can't share is refused");
+        drop(first);
+        assert!(is_taken(folder.path()).unwrap());
+        let third = DataFolder::take(folder.path(), true).unwrap();
+        assert!(!third.is_alone());
+        drop((second, third));
+        let last = DataFolder::take(folder.path(), true).unwrap();
+        assert!(last.is_alone());
+        assert_eq!(holders(folder.path()).unwrap(), [i32::try_from(std::process::id()).unwrap()]);
     }
 
     #[test]
     fn secrets_are_made_once_and_for_the_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let data = DataFolder::take(folder.path()).unwrap();
+        let data = DataFolder::take(folder.path(), false).unwrap();
         let random = Random::from_system();
         let (made, is_new) = data.root_key(&config(), &random).unwrap();
         assert!(is_new);

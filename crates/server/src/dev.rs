@@ -26,7 +26,7 @@ pub const DEFAULTS: &[(&str, &str)] =
 pub fn run(config: &Config, crash_at: Option<&str>) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("opencrs-dev-").tempdir().context("make a temporary folder")?.keep();
     let mut reaper = start_reaper(&folder)?;
-    let data = DataFolder::take(&folder)?;
+    let data = DataFolder::take(&folder, false)?;
     let keys = format!(
         "  export TENCENTCLOUD_SECRET_ID={}\n  export TENCENTCLOUD_SECRET_KEY={}",
         config.get("secret_id"),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use tokio::sync::{Mutex, Notify};
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a gateway has for having everything handed over to it.
 const SUCCEEDS_WITHIN: Duration = Duration::from_secs(20);
+/// How often it is looked whether another server has replaced the gateway.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long an older gateway gets to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether it has.
@@ -66,6 +69,7 @@ impl GatewayProcess {
             let Some(process) = self.current.lock().await.clone() else { continue };
             let ended = tokio::select! {
                 ended = process.ended() => ended,
+                () = self.is_another(&process) => continue,
                 // The former one may go on, for clients of its own.
                 () = self.is_replaced.notified() => continue,
             };
@@ -79,6 +83,36 @@ impl GatewayProcess {
             }
             tokio::time::sleep(RESTART_PAUSE / 10).await;
         }
+    }
+
+    /// Resolves when the gateway is another process than this, by the work of another server.
+    async fn is_another(&self, process: &ProcessRef) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            // One that was succeeded leaves the folder, and may go on for clients of its own.
+            let works_in = std::fs::read_link(format!("/proc/{}/cwd", process.pid));
+            if works_in.is_ok_and(|works_in| self.folder().canonicalize().is_ok_and(|folder| works_in != folder)) {
+                let mut current = self.current.lock().await;
+                if current.as_ref() == Some(process) {
+                    *current = None;
+                }
+                return;
+            }
+        }
+    }
+
+    /// Servers that share the folder start gateways one at a time, so that each finds what the one before it has started.
+    async fn start_alone(&self) -> std::io::Result<File> {
+        std::fs::create_dir_all(self.folder())?;
+        let lock = File::options().create(true).truncate(false).write(true).open(self.folder().join("start.lock"))?;
+        let locked = async {
+            while lock.try_lock().is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let locked = tokio::time::timeout(SUCCEEDS_WITHIN + ENDS_WITHIN, locked).await;
+        locked.map_err(|_| std::io::Error::other("another server is starting one, and does not end"))?;
+        Ok(lock)
     }
 
     fn folder(&self) -> PathBuf {
@@ -178,6 +212,7 @@ impl Gateway for GatewayProcess {
             {
                 return Ok(());
             }
+            let alone = self.start_alone().await.map_err(|error| format!("a gateway can't be started: {error}"))?;
             let process = self.find_or_start().await.map_err(|error| format!("a gateway can't be started: {error}"))?;
             *current = Some(process);
             let answers = async {
@@ -189,6 +224,7 @@ impl Gateway for GatewayProcess {
                 }
             };
             let answered = tokio::time::timeout(ANSWERS_WITHIN, answers).await;
+            drop(alone);
             answered.map_err(|_| "the gateway was started and does not answer; its log says why".to_owned())
         })
     }
@@ -209,6 +245,7 @@ impl Gateway for GatewayProcess {
             self.ensure().await?;
             // Held until there is another, so that nobody takes the end of this one for its death.
             let mut current = self.current.lock().await;
+            let alone = self.start_alone().await.map_err(|error| format!("the gateway can't be replaced: {error}"))?;
             let Some(process) = current.clone() else { return Err("the gateway has just ended".into()) };
             let report = self.client.report().await.map_err(|error| error.to_string())?;
             if report.pid != 0 {
@@ -223,7 +260,7 @@ impl Gateway for GatewayProcess {
             let ended = tokio::task::spawn_blocking(move || process.terminate(ENDS_WITHIN)).await;
             let ended = ended.map_err(std::io::Error::other).flatten();
             ended.map_err(|error| format!("the former gateway can't be ended: {error}"))?;
-            drop(current);
+            drop((current, alone));
             self.ensure().await
         })
     }

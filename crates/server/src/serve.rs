@@ -15,7 +15,7 @@ use control::{
 };
 use flow::harness::{NoProbe, Probe};
 use flow::{Clock, SystemClock};
-use ledger::Ledger;
+use ledger::{Ledger, PostgresAddress};
 use runtime::{EngineSearch, LocalRuntime};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sha2::{Digest, Sha256};
@@ -33,13 +33,15 @@ use crate::wire;
 
 /// How long requests that are being answered may take when the server ends.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+/// How long a start waits for the store.
+const STORE_STARTS_WITHIN: Duration = Duration::from_secs(60);
 const ROTATE_LOGS_EVERY: Duration = Duration::from_secs(60);
 
 /// Serves until SIGTERM or SIGINT. `crash_at` kills the process at a point of a flow, for tests.
 pub fn run(config: &Config, crash_at: Option<&str>) -> anyhow::Result<()> {
     raise_file_limit();
     // Given back only when nothing of this process acts on nodes any more.
-    let data = DataFolder::take(&config.data())?;
+    let data = DataFolder::take(&config.data(), config.store()?.is_some())?;
     let settings = config.settings()?;
     let greet = |addr, key: &RootKey, is_new| greeting(data.path(), &settings, addr, key, is_new);
     on_tokio(async {
@@ -92,11 +94,16 @@ pub(crate) async fn serve(
     let random = Random::from_system();
     let (root, is_new) = data.root_key(config, &random)?;
     let sealer = Sealer::new(&data.sealing_key(config, &random)?);
-    let ledger = open_ledger(data.path(), &random).await?;
+    let ledger = open_ledger(config, data, &random).await?;
     let runtime = LocalRuntime::open(data.path().to_owned(), EngineSearch::path_and(config.engines()))
         .context("open the folder of nodes")?;
     let gateway = GatewayProcess::new(program, data.path(), config.gateway_metrics()?);
     let pool_offset = pool_offset(&ledger)?;
+    let roles = if ledger.is_shared() {
+        Roles::shared(data.path().join("roles")).context("make the folder of locks on roles")?
+    } else {
+        Roles::default()
+    };
     let cx = Arc::new(FlowCx {
         ledger,
         runtime: runtime.clone(),
@@ -112,7 +119,7 @@ pub(crate) async fn serve(
         answers: Answers::default(),
         certificates: Certificates::of(data.path(), settings.tls.client_ca.as_deref()),
         dev,
-        roles: Roles::default(),
+        roles,
     });
     let (drain, draining) = watch::channel(false);
     let api = Arc::new(Api {
@@ -124,30 +131,60 @@ pub(crate) async fn serve(
     });
     let keeping_gateway = tokio::spawn(gateway.keep());
     let rotating = tokio::spawn(rotate_logs(runtime));
-    let keepers = keepers::start(cx, probe);
+    let keepers = keepers::start(cx.clone(), probe);
 
     say(&greet(addr, &root, is_new));
     let served = answer_requests(listener, api, drain, stop).await;
     drop(keepers);
     keeping_gateway.abort();
     rotating.abort();
+    all_let_go(&cx).await;
     served
 }
 
-/// Opens the ledger. Tasks that a server before this one had are free to be taken at once: it is gone, since this one
-/// has the data folder.
-async fn open_ledger(data: &Path, random: &Random) -> anyhow::Result<Ledger> {
-    let ledger = Ledger::sqlite(&data.join("ledger.db")).context("open the ledger")?;
+/// Waits until nobody has anything in hand any more. Whoever waits for a shared store has been set aside from the runtime,
+/// and would find it gone when the store has answered.
+async fn all_let_go(cx: &Arc<FlowCx>) {
+    let until = SystemClock.passed() + DRAIN_WITHIN / 2;
+    while Arc::strong_count(cx) > 1 && SystemClock.passed() < until {
+        SystemClock.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Opens the ledger. Tasks that a server before this one had are free to be taken at once where it is sure to be gone.
+async fn open_ledger(config: &Config, data: &DataFolder, random: &Random) -> anyhow::Result<Ledger> {
+    let ledger = match config.store()? {
+        None => Ledger::sqlite(&data.path().join("ledger.db")).context("open the ledger")?,
+        Some(address) => open_postgres(address).await.context("open the ledger")?,
+    };
     let new_id = hex::encode(random.bytes::<16>());
+    let is_alone = data.is_alone();
     let prepared = ledger.write(move |tx| -> ledger::Result<()> {
-        ledger::end_leases(tx)?;
+        if is_alone {
+            ledger::end_leases(tx)?;
+        }
         if ledger::meta_text(tx.reader(), SERVICE)?.is_none() {
             ledger::set_meta_text(tx, SERVICE, &new_id)?;
         }
         Ok(())
     });
     prepared.await.context("prepare the ledger")?;
+    data.has_started()?;
     Ok(ledger)
+}
+
+/// Both may be started at once, as when a machine starts.
+async fn open_postgres(address: PostgresAddress) -> ledger::Result<Ledger> {
+    let until = SystemClock.passed() + STORE_STARTS_WITHIN;
+    loop {
+        match Ledger::postgres(address.clone()) {
+            Err(error @ ledger::Error::Unavailable(_)) if SystemClock.passed() < until => {
+                tracing::warn!(%error, "waits for the store");
+                SystemClock.sleep(Duration::from_secs(1)).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// The name under which the ledger keeps the service's own id.

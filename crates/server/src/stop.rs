@@ -1,12 +1,12 @@
-//! `opencrs stop`: ends server, gateway and nodes, the server first, since it would start the others again.
+//! `opencrs stop`: ends servers, gateway and nodes, the servers first, since they would start the others again.
 
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use runtime::process::{ProcessRef, end_all};
 
-use crate::data_folder::{holder, is_taken};
+use crate::data_folder::{holders, is_taken};
 
 /// How long the server may take to answer what it is being asked.
 const SERVER_ENDS_WITHIN: Duration = Duration::from_secs(15);
@@ -19,10 +19,12 @@ pub fn run(data: &Path) -> anyhow::Result<()> {
         bail!("there is no data folder {}", data.display());
     }
     if is_taken(data)? {
-        let pid =
-            holder(data)?.context("a server has the data folder, and its lock does not say which process it is")?;
-        if let Some(server) = ProcessRef::of(pid).context("find the server")? {
-            server.terminate(SERVER_ENDS_WITHIN).context("end the server")?;
+        let servers = holders(data)?;
+        ensure!(!servers.is_empty(), "a server has the data folder, and its lock does not say which process it is");
+        for pid in servers {
+            if let Some(server) = ProcessRef::of(pid).context("find the server")? {
+                server.terminate(SERVER_ENDS_WITHIN).context("end the server")?;
+            }
         }
     }
     let ended = end_all(data, NODES_END_WITHIN).context("end the gateway and the nodes")?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use e2e::{Client, Instance, Process, Service, run, wait_for, wait_for_task};
+use e2e::{Client, Instance, Process, Service, is_on_postgres, run, wait_for, wait_for_task};
 use serde_json::{Value, json};
 
 /// One that runs with a key in it, and one that is isolated, with a key in it too.
@@ -138,6 +138,10 @@ fn a_killed_gateway_comes_back() {
 
 #[test]
 fn a_second_server_on_the_same_folder_refuses_and_says_why() {
+    if is_on_postgres() {
+        // There a second one is welcome.
+        return;
+    }
     let service = Service::start();
     let mut client = Client::python(&service);
     let instance = Instance::create(&mut client);

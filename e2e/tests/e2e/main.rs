@@ -14,6 +14,7 @@ mod parameters;
 mod projects;
 mod refusals;
 mod security;
+mod servers;
 mod sessions;
 mod steering;
 mod switches;

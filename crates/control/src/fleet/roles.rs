@@ -8,8 +8,6 @@
 //! - Never is a replica promoted that joins, that has not had all the data, or that is too far behind. A first sync that
 //!   is over does not mean yet that the stream flows: for up to a second after it the primary sends nothing.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -17,7 +15,6 @@ use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use ledger::{Instance, NewEvent, Node, insert_event};
 use model::{Epoch, InstanceId, NodeAddr, NodeId, NodeRole};
-use tokio::sync::OwnedMutexGuard;
 
 use super::{FleetError, go_on, keeps_clients, load, load_node, put_routes_in_force};
 use crate::cx::FlowCx;
@@ -45,60 +42,6 @@ const SYNCED_WITHIN: Duration = Duration::from_secs(10);
 /// The pause between two looks at a replica that catches up.
 const SHORTEST_LOOK: Duration = Duration::from_micros(500);
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
-
-/// One act on an instance's roles at a time, and how far its primary has been seen to be.
-#[derive(Default)]
-pub struct Roles {
-    acts: Mutex<HashMap<InstanceId, Arc<tokio::sync::Mutex<()>>>>,
-    seen: Mutex<HashMap<InstanceId, VecDeque<Sighting>>>,
-}
-
-/// A primary's offset at a moment of the clock that only passes.
-struct Sighting {
-    at: Duration,
-    start: Start,
-    offset: i64,
-}
-
-/// One start of a node: another one counts its offsets anew.
-type Start = (NodeId, Epoch);
-
-impl Roles {
-    pub(crate) async fn alone(&self, id: &InstanceId) -> OwnedMutexGuard<()> {
-        let place = self.acts.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()).or_default().clone();
-        place.lock_owned().await
-    }
-
-    /// Notes how far a primary is.
-    pub(crate) fn saw(&self, id: &InstanceId, start: &Start, offset: i64, at: Duration) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let sightings = seen.entry(id.clone()).or_default();
-        sightings.retain(|sighting| sighting.start == *start);
-        sightings.push_back(Sighting { at, start: start.clone(), offset });
-        // One that is old enough must stay.
-        while sightings.get(1).is_some_and(|next| next.at + LAG_LIMIT < at) {
-            sightings.pop_front();
-        }
-    }
-
-    /// How far a successor of this primary must be: as far as that was when the limit of the lag began.
-    fn least(&self, id: &InstanceId, start: &Start, now: Duration) -> i64 {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_start = seen.get(id).into_iter().flatten().filter(|sighting| sighting.start == *start);
-        of_start
-            .filter(|sighting| sighting.at + LAG_LIMIT <= now)
-            .map(|sighting| sighting.offset)
-            .next_back()
-            .unwrap_or(0)
-    }
-
-    /// Forgets an instance that is gone.
-    pub(crate) fn forget(&self, known: &dyn Fn(&InstanceId) -> bool) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| known(id));
-        let mut acts = self.acts.lock().unwrap_or_else(PoisonError::into_inner);
-        acts.retain(|id, place| known(id) || Arc::strong_count(place) > 1);
-    }
-}
 
 /// The primary among an instance's nodes.
 pub(crate) fn primary_of(nodes: &[Node]) -> Option<&Node> {
@@ -568,21 +511,5 @@ mod tests {
         check(&|seen| seen.lost_for = None, false, "never had it");
         check(&|seen| seen.applied = 80, false, "behind what the dead one was seen at");
         check(&|seen| seen.upstream = Some(crate::nodes::NOWHERE), false, "followed somebody else");
-    }
-
-    #[test]
-    fn a_successor_must_be_as_far_as_the_primary_was_when_the_limit_of_the_lag_began() {
-        let (roles, id) = (Roles::default(), InstanceId::from_random(1));
-        let start = |node, epoch| (NodeId::from_random([node; 20]), Epoch(epoch));
-        let (node, other) = (start(1, 1), start(1, 2));
-        let at = Duration::from_secs;
-        for second in 0..60 {
-            roles.saw(&id, &node, 1000 * second as i64, at(second));
-        }
-        assert_eq!(roles.least(&id, &node, at(60)), 50_000);
-        assert_eq!(roles.least(&id, &other, at(60)), 0, "another start counts anew");
-        roles.saw(&id, &other, 7, at(61));
-        assert_eq!(roles.least(&id, &other, at(62)), 0, "not seen for long enough");
-        assert_eq!(roles.least(&id, &other, at(80)), 7);
     }
 }

@@ -1,42 +1,18 @@
 //! SQLite: one writer thread that commits what has come in together, and readers that never wait for it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use super::{Error, Reader, Result, Row, Tx, Value};
+use super::{Commits, Error, Job, Reader, Result, Row, Tx, Value};
 
 /// The most transactions that share one commit, and so one wait for the disk.
 const BATCH: usize = 256;
-
-/// A write transaction on its way: run (again, if the store asks for it), then told how the commit went.
-pub(crate) trait Job: Send {
-    /// Runs the body; `false` where it wants nothing of it kept.
-    fn run(&mut self, tx: &mut dyn Tx) -> bool;
-    /// Tells the caller. An error means that nothing was kept.
-    fn finish(self: Box<Self>, committed: Result<()>);
-}
-
-/// The commits so far, and word of the next one.
-#[derive(Default)]
-struct Commits {
-    count: AtomicU64,
-    happened: Notify,
-}
-
-impl Commits {
-    fn count_one(&self) {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        self.happened.notify_waiters();
-    }
-}
 
 pub(crate) struct Sqlite {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
@@ -68,12 +44,12 @@ impl Sqlite {
 
     /// Counts commits; it has counted one before anybody is told of it.
     pub(crate) fn commits(&self) -> u64 {
-        self.commits.count.load(Ordering::SeqCst)
+        self.commits.count()
     }
 
     /// Resolves at the next commit after it was called.
     pub(crate) fn changed(&self) -> Notified<'_> {
-        self.commits.happened.notified()
+        self.commits.happened()
     }
 
     pub(crate) fn submit(&self, job: Box<dyn Job>) {

@@ -134,7 +134,7 @@ impl Action for DescribeInstances {
 /// A name that holds the text somewhere, letters and marks taken as they are.
 macro_rules! contains_name {
     () => {
-        "name like '%' || replace(replace(replace($, '\\', '\\\\'), '%', '\\%'), '_', '\\_') || '%' escape '\\'"
+        "lower(name) like '%' || replace(replace(replace(lower($), '\\', '\\\\'), '%', '\\%'), '_', '\\_') || '%' escape '\\'"
     };
 }
 
