@@ -3,6 +3,8 @@
 
 pub(crate) mod sqlite;
 
+use crate::TaskChange;
+
 /// A value in a row, or an argument of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -234,6 +236,10 @@ pub trait Tx: Reader {
 
     /// The transaction as a reader.
     fn reader(&mut self) -> &mut dyn Reader;
+
+    /// Notes what the transaction has done to a task; the task index is told once that is durable. Whoever writes `result`
+    /// of a task, or a new one, has to.
+    fn note(&mut self, change: TaskChange);
 }
 
 /// Writes `[a, b]` for a query's arguments, each turned into a [`Value`].

@@ -3,6 +3,7 @@
 //! What must stay true:
 //! - An answer of [`Ledger::write`] has reached the disk.
 //! - A write is a retriable closure: it reads and writes the ledger and nothing else.
+//! - An answer of [`Ledger::list_tasks`] is of the latest state, whole: the index ([`index`]) is changed by each commit.
 //! - Reads have connections of their own and never wait for a writer.
 //! - Secrets come in sealed; nothing here can open them.
 
@@ -11,6 +12,7 @@ mod address;
 mod deal;
 mod driver;
 mod event;
+mod index;
 mod instance;
 mod journal;
 mod meta;
@@ -43,6 +45,7 @@ pub use address::*;
 pub use deal::*;
 pub use driver::{Error, Reader, Result, Row, Tx, Value};
 pub use event::*;
+pub use index::{IndexedTask, TaskChange, TaskFilter};
 pub use instance::*;
 pub use journal::{LEASE, Write, write};
 pub use meta::*;

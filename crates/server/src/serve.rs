@@ -97,6 +97,7 @@ pub(crate) async fn serve(
         .context("open the folder of nodes")?;
     let gateway = GatewayProcess::new(program, data.path(), config.gateway_metrics()?);
     let pool_offset = pool_offset(&ledger)?;
+    let saved = ledger.clone();
     let cx = Arc::new(FlowCx {
         ledger,
         runtime: runtime.clone(),
@@ -131,6 +132,7 @@ pub(crate) async fn serve(
     drop(keepers);
     keeping_gateway.abort();
     rotating.abort();
+    saved.save_index();
     served
 }
 
