@@ -1,6 +1,6 @@
 //! Chores of the repository. `cargo xtask tidy` checks what neither the compiler nor Clippy knows about it;
 //! `cargo xtask codegen` writes what the binary offers, `api/catalogue.json` and `docs/actions.md`; `cargo xtask bench`
-//! prints the figures.
+//! prints the figures, and `cargo xtask seed` writes a long history to look at.
 
 mod tidy;
 
@@ -26,7 +26,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["codegen"] => write_catalogue().and_then(|()| tidy::write_table_of_actions()),
         ["bench", rows @ ..] => bench(rows),
-        _ => bail!("usage: cargo xtask tidy|codegen|bench [row ...]"),
+        ["seed", ..] => run_bench(arguments),
+        _ => bail!("usage: cargo xtask tidy|codegen|bench [row ...]|seed --tasks N [--instances M] [--data DIR]"),
     }
 }
 
@@ -35,9 +36,13 @@ fn bench(rows: &[&str]) -> Result<()> {
     let mut build = Command::new(env!("CARGO"));
     let built = build.args(["build", "--release", "--locked", "--package", "opencrs", "--package", "bench"]).status();
     ensure!(built.context("build")?.success(), "the build failed");
+    run_bench(rows)
+}
+
+fn run_bench<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Result<()> {
     let mut run = Command::new(env!("CARGO"));
-    let ran = run.args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(rows).status();
-    ensure!(ran.context("run the benchmarks")?.success(), "the benchmarks failed");
+    let ran = run.args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(arguments).status();
+    ensure!(ran.context("run it")?.success(), "that failed");
     Ok(())
 }
 
