@@ -22,7 +22,7 @@ const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 /// The owner's uin, by default.
-const ACCOUNT: i64 = 100_000_000_001;
+pub(crate) const ACCOUNT: i64 = 100_000_000_001;
 
 pub(crate) async fn run(table: &mut Table) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;

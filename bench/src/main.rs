@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: prints a table of what the service must reach, each figure beside what it is held against,
-//! measured in the same run on the same machine. Rows can be named to run them alone: api, create, settings, tasks,
-//! start. `cargo xtask bench switches` measures what changes do to clients, and `cargo xtask bench gateway` what the
-//! gateway costs beside other proxies; these take minutes, and have tables of their own.
+//! measured in the same run on the same machine. Rows can be named to run them alone: api, create, settings, no-op,
+//! start. `cargo xtask bench switches` measures what changes do to clients, `cargo xtask bench gateway` what the gateway
+//! costs beside other proxies, and `cargo xtask bench tasks` lists of a long history; these take minutes, and have tables of
+//! their own. `seed` writes such a history.
 
 mod api;
 mod bare;
@@ -9,8 +10,10 @@ mod create;
 mod document;
 mod figures;
 mod gateway;
+mod history;
 mod http;
 mod process;
+mod seed;
 mod service;
 mod settings;
 mod start;
@@ -36,6 +39,8 @@ fn main() -> anyhow::Result<()> {
         [row] if row == "switches" => return tokio.block_on(switches::run(false)),
         [row, flag] if row == "switches" && flag == "--write" => return tokio.block_on(switches::run(true)),
         [row, options @ ..] if row == "gateway" => return tokio.block_on(gateway::run(options)),
+        [row, options @ ..] if row == "tasks" => return tokio.block_on(history::run(options)),
+        [row, options @ ..] if row == "seed" => return tokio.block_on(seed::run(options)),
         _ => {}
     }
     let wants = |row: &str| args.is_empty() || args.iter().any(|arg| arg == row);
@@ -50,8 +55,8 @@ fn main() -> anyhow::Result<()> {
         if wants("settings") {
             settings::run(&mut table).await.context("the row settings")?;
         }
-        if wants("tasks") {
-            tasks::run(&mut table).await.context("the row tasks")?;
+        if wants("no-op") {
+            tasks::run(&mut table).await.context("the row no-op")?;
         }
         if wants("start") {
             start::run(&mut table).await.context("the row start")?;

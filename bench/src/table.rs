@@ -45,14 +45,19 @@ impl Table {
 
     #[expect(clippy::print_stdout, reason = "this is what the program is for")]
     pub(crate) fn print(&self) {
-        println!("{}\n", machine());
-        println!("| what | measured | against | ratio | target | |");
-        println!("|---|---|---|---|---|---|");
+        print!("{}", self.text());
+    }
+
+    /// As it is printed, in Markdown.
+    pub(crate) fn text(&self) -> String {
+        let head = "| what | measured | against | ratio | target | |\n|---|---|---|---|---|---|";
+        let mut text = format!("{}\n\n{head}\n", machine());
         for line in &self.0 {
             let verdict = if line.is_reached { "reached" } else { "**missed**" };
             let Line { what, measured, against, ratio, target, .. } = line;
-            println!("| {what} | {measured} | {against} | {ratio} | {target} | {verdict} |");
+            text += &format!("| {what} | {measured} | {against} | {ratio} | {target} | {verdict} |\n");
         }
+        text
     }
 }
 

@@ -20,7 +20,7 @@ const TASKS: u64 = 5_000;
 /// As many as the service drives at once.
 const AT_ONCE: i64 = 64;
 
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Context for Nothing {
     type Write = Write;

@@ -1,6 +1,7 @@
 //! Chores of the repository. `cargo xtask tidy` checks what neither the compiler nor Clippy knows about it;
 //! `cargo xtask codegen` writes what the binary offers, `api/catalogue.json` and `docs/actions.md`; `cargo xtask bench`
-//! prints the figures; `cargo xtask suites` runs whole test suites through the gateway.
+//! prints the figures, and `cargo xtask seed` writes a long history to look at; `cargo xtask suites` runs whole test suites
+//! through the gateway.
 
 mod tidy;
 
@@ -27,16 +28,24 @@ fn run(arguments: &[String]) -> Result<()> {
         ["codegen"] => write_catalogue().and_then(|()| tidy::write_table_of_actions()),
         ["bench", rows @ ..] => bench(rows),
         ["suites", words @ ..] => suites(words),
-        _ => bail!("usage: cargo xtask tidy|codegen|bench [row ...]|suites [--write] [suite ...]"),
+        ["seed", ..] => run_bench(arguments),
+        _ => bail!(
+            "usage: cargo xtask tidy|codegen|bench [row ...]|suites [--write] [suite ...]\
+             |seed --tasks N [--instances M] [--data DIR]"
+        ),
     }
 }
 
 /// Builds as a release is built, and measures that.
 fn bench(rows: &[&str]) -> Result<()> {
     build_release(&["--package", "opencrs", "--package", "bench"])?;
+    run_bench(rows)
+}
+
+fn run_bench<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Result<()> {
     let mut run = Command::new(env!("CARGO"));
-    let ran = run.args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(rows).status();
-    ensure!(ran.context("run the benchmarks")?.success(), "the benchmarks failed");
+    let ran = run.args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(arguments).status();
+    ensure!(ran.context("run it")?.success(), "that failed");
     Ok(())
 }
 

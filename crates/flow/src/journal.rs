@@ -35,13 +35,13 @@ pub struct Cursor {
     /// How often it has been tried without success.
     pub tries: u32,
     /// What it waits for, in words; empty before the first try has failed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub waits_for: String,
     /// Since when it waits for that.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_since: Option<Millis>,
     /// Why the flow is being undone: the API's code and a message. Set with `Phase::Undo`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<(String, String)>,
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod sqlite;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::TaskChange;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -263,6 +264,10 @@ pub trait Tx: Reader {
 
     /// The transaction as a reader.
     fn reader(&mut self) -> &mut dyn Reader;
+
+    /// Notes what the transaction has done to a task; the task index is told once that is durable. Whoever writes `result`
+    /// of a task, or a new one, has to.
+    fn note(&mut self, change: TaskChange);
 }
 
 /// A write transaction on its way: run (again, if the store asks for it), then told how the commit went.

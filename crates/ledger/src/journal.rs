@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use model::{Millis, TaskResult};
 
 use crate::task::to_json;
-use crate::{Error, Ledger, Result, Tx, args, is_cancelled, renew_claim};
+use crate::{Error, Ledger, Result, TaskChange, Tx, args, is_cancelled, renew_claim};
 
 /// How long a worker has a task without a sign of life. Renewed with every record, and every few seconds.
 pub const LEASE: std::time::Duration = std::time::Duration::from_secs(15);
@@ -105,11 +105,14 @@ fn finish(tx: &mut dyn Tx, claim: Claim, end: &End, now: Millis) -> Result<()> {
             (TaskResult::Failed, code.as_str(), message.as_str())
         }
     };
+    // What ended well is never tried again, and needs no state.
     tx.later(
         "update task set result = $2, code = $3, message = $4, stuck = $6,
+            state = case when $2 = 2 then '' else state end, first_state = case when $2 = 2 then '' else first_state end,
             ended_at = case when $5 > started_at then $5 else started_at end where id = $1",
         args![claim.task, result.number(), code, message, now, matches!(end, End::Stuck { .. })],
     )?;
+    tx.note(TaskChange::Moved(claim.task, result));
     tx.later("delete from pending where task = $1", args![claim.task])?;
     tx.later("delete from rotation where task = $1", args![claim.task])?;
     // Only of what it has. Whatever the flow wrote of it, or could not: an instance that no task has is not busy.

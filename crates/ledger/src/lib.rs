@@ -3,6 +3,7 @@
 //! What must stay true:
 //! - An answer of [`Ledger::write`] has reached the disk.
 //! - A write is a retriable closure: it reads and writes the ledger and nothing else.
+//! - An answer of [`Ledger::list_tasks`] is of the latest state, whole: the index ([`index`]) is changed by each commit.
 //! - Reads have connections of their own and never wait for a writer.
 //! - Secrets come in sealed; nothing here can open them.
 
@@ -13,6 +14,7 @@ mod driver;
 mod event;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
+mod index;
 mod instance;
 mod journal;
 mod lease;
@@ -47,6 +49,7 @@ pub use deal::*;
 pub use driver::postgres::PostgresAddress;
 pub use driver::{Error, Reader, Result, Row, Tx, Value};
 pub use event::*;
+pub use index::{IndexedTask, TaskChange, TaskFilter};
 pub use instance::*;
 pub use journal::{LEASE, Write, write};
 pub use lease::*;
@@ -126,6 +129,14 @@ impl Ledger {
         match &*self.0 {
             Store::Sqlite(store) => store.changed(),
             Store::Postgres(store) => store.changed(),
+        }
+    }
+
+    /// What lists of tasks are answered by. A ledger that others write too has none: it would have to follow them.
+    pub(crate) fn index(&self) -> Option<&index::TaskIndex> {
+        match &*self.0 {
+            Store::Sqlite(store) => Some(store.index()),
+            Store::Postgres(_) => None,
         }
     }
 

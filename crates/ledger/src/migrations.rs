@@ -13,6 +13,7 @@ const ON_SQLITE: &[&str] = &[
     include_str!("migrations/sqlite/0003_shape.sql"),
     include_str!("migrations/sqlite/0004_settings.sql"),
     include_str!("migrations/sqlite/0005_gateway.sql"),
+    include_str!("migrations/sqlite/0006_index.sql"),
 ];
 
 pub(crate) fn run_on_sqlite(file: &Path) -> Result<()> {

@@ -1,7 +1,7 @@
 use flow::{Claim, Claimed, Cursor};
 use model::{InstanceId, Millis, TaskId, TaskResult};
 
-use crate::{Error, Instance, Reader, Result, Row, Select, Tx, args};
+use crate::{Error, IndexedTask, Instance, Reader, Result, Row, TaskChange, Tx, args};
 
 /// A task as clients see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +85,17 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
         ],
     )?;
     let id = TaskId(row.ok_or_else(|| Error::Corrupt("an insert returned nothing".into()))?.int(0)?);
+    tx.note(TaskChange::Opened(Box::new(IndexedTask {
+        id,
+        account: instance.account,
+        caller: new.caller.into(),
+        instance: instance.id.as_str().into(),
+        instance_name: instance.name.clone(),
+        project: instance.project,
+        kind: new.kind.into(),
+        result: TaskResult::Waiting,
+        started_at,
+    })));
     if new.holds {
         for instance in [Some(&new.instance.id), new.partner].into_iter().flatten() {
             tx.exec("insert into hold (instance, task) values ($1, $2)", args![instance, id])?;
@@ -108,6 +119,9 @@ pub fn claim_tasks(tx: &mut dyn Tx, now: Millis, until: Millis, most: i64) -> Re
         args![now, until, most],
     )?;
     rows.sort_by_key(|row| row.int(0).unwrap_or(0));
+    for row in &rows {
+        tx.note(TaskChange::Moved(TaskId(row.int(0)?), TaskResult::Running));
+    }
     // One that can't be read waits for a binary that can; the others don't wait with it.
     let read = rows.into_iter().map(|mut row| -> Result<Claimed> {
         let cursor: String = row.text(4)?;
@@ -183,11 +197,11 @@ pub fn open_tasks(reader: &mut dyn Reader, account: i64) -> Result<Vec<Task>> {
     all.filter(|read| read.as_ref().map_or(true, |task| task.account == account)).collect()
 }
 
-/// A page of the tasks that fit, newest first, and how many fit in all.
-pub fn list_tasks(reader: &mut dyn Reader, filter: &Select, limit: i64, offset: i64) -> Result<(i64, Vec<Task>)> {
-    let count = filter.count(reader, "task")?;
-    let rows = filter.page(reader, concat!(columns!(), " from task"), "started_at desc, id desc", limit, offset)?;
-    Ok((count, rows.into_iter().map(read).collect::<Result<_>>()?))
+/// The latest tasks, newest first: read without the task index, by which [`Ledger::list_tasks`](crate::Ledger::list_tasks)
+/// answers, for whoever holds that against it.
+pub fn latest_tasks(reader: &mut dyn Reader, most: i64) -> Result<Vec<Task>> {
+    let rows = reader.rows(concat!("select ", columns!(), " from task order by id desc limit $1"), args![most])?;
+    rows.into_iter().map(read).collect()
 }
 
 /// When a task of this type failed last on an instance.

@@ -1,19 +1,19 @@
 //! A task from its flow's side: where it is, how it came there, and how it is steered.
 
 use flow::{Cursor, Passed, Phase};
-use model::{InstanceId, Millis, TaskId};
+use model::{InstanceId, Millis, TaskId, TaskResult};
 
 use crate::task::{self, Task, to_json};
-use crate::{Reader, Result, Row, Tx, args};
+use crate::{Reader, Result, Row, TaskChange, Tx, args};
 
 /// A task as its flow sees it: where it is, and how it came there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskFlow {
     /// Which flow it runs.
     pub flow: String,
-    /// The flow's state as JSON.
+    /// The flow's state as JSON; empty where it has ended well.
     pub state: String,
-    /// The state with which it began.
+    /// The state with which it began; empty where it has ended well.
     pub first_state: String,
     /// Where it is; at the end, the last step.
     pub cursor: Cursor,
@@ -236,6 +236,9 @@ pub fn reopen_task(tx: &mut dyn Tx, id: TaskId, state: &str, cursor: &Cursor) ->
          returning attempt",
         args![id, state, to_json(cursor)?],
     )?;
+    if row.is_some() {
+        tx.note(TaskChange::Moved(id, TaskResult::Waiting));
+    }
     row.map(|row| row.int(0)).transpose()
 }
 

@@ -104,6 +104,7 @@ pub(crate) async fn serve(
     } else {
         Roles::default()
     };
+    let saved = ledger.clone();
     let cx = Arc::new(FlowCx {
         ledger,
         runtime: runtime.clone(),
@@ -139,6 +140,7 @@ pub(crate) async fn serve(
     keeping_gateway.abort();
     rotating.abort();
     all_let_go(&cx).await;
+    saved.save_index();
     served
 }
 

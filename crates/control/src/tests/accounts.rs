@@ -80,7 +80,7 @@ fn state(site: &Site) -> String {
             let (root, policy) = (ledger::root(reader, &instance.id)?, ledger::password_policy(reader, &instance.id)?);
             of_instances.push((accounts, root, policy, ledger::rotation(reader, &instance.id)?));
         }
-        let (_, tasks) = ledger::list_tasks(reader, &ledger::Select::new(), 100, 0)?;
+        let tasks = ledger::latest_tasks(reader, 100)?;
         Ok((instances, of_instances, tasks, ledger::routes_version(reader)?))
     });
     format!("{:?}", state.unwrap())

@@ -19,7 +19,7 @@ const UNSUPPORTED: &str = "FailedOperation.UnSupportError";
 /// All that a refusal may not change.
 fn state(site: &Site) -> String {
     let state = site.cx.ledger.read(|reader| {
-        let (_, tasks) = ledger::list_tasks(reader, &ledger::Select::new(), 100, 0)?;
+        let tasks = ledger::latest_tasks(reader, 100)?;
         let instances = ledger::all_instances(reader)?;
         let mut addresses = Vec::new();
         for instance in &instances {

@@ -56,7 +56,7 @@ async fn refused(site: &Site, action: &str, id: &InstanceId, mut params: Value, 
     params["InstanceId"] = json!(id.as_str());
     let state = || {
         let state = site.cx.ledger.read(|reader| {
-            let (_, tasks) = ledger::list_tasks(reader, &ledger::Select::new(), 100, 0)?;
+            let tasks = ledger::latest_tasks(reader, 100)?;
             Ok((ledger::all_instances(reader)?, ledger::root(reader, id)?, ledger::accounts_of(reader, id)?, tasks))
         });
         format!("{:?}", state.unwrap())

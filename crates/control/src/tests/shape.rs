@@ -43,7 +43,7 @@ fn acceptable() -> Vec<(&'static str, Value)> {
 /// All that a refusal may not change.
 fn state(site: &Site) -> String {
     let state = site.cx.ledger.read(|reader| {
-        let (_, tasks) = ledger::list_tasks(reader, &ledger::Select::new(), 100, 0)?;
+        let tasks = ledger::latest_tasks(reader, 100)?;
         Ok((ledger::all_instances(reader)?, ledger::all_nodes(reader)?, tasks))
     });
     format!("{:?}", state.unwrap())

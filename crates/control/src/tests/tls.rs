@@ -247,7 +247,7 @@ async fn what_excludes_tls_is_refused_and_changes_nothing() {
 
 fn state(site: &Site) -> String {
     let state = site.cx.ledger.read(|reader| {
-        let (_, tasks) = ledger::list_tasks(reader, &ledger::Select::new(), 100, 0)?;
+        let tasks = ledger::latest_tasks(reader, 100)?;
         Ok((ledger::all_instances(reader)?, ledger::all_tls(reader)?, tasks))
     });
     format!("{:?}", state.unwrap())

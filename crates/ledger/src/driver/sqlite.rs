@@ -10,6 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::futures::Notified;
 
 use super::{Commits, Error, Job, Reader, Result, Row, Tx, Value};
+use crate::TaskChange;
+use crate::index::{TaskIndex, next_version};
 
 /// The most transactions that share one commit, and so one wait for the disk.
 const BATCH: usize = 256;
@@ -18,6 +20,7 @@ pub(crate) struct Sqlite {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
     commits: Arc<Commits>,
+    index: Arc<TaskIndex>,
     readers: Vec<Mutex<Connection>>,
 }
 
@@ -34,17 +37,23 @@ impl Sqlite {
         let readers = (0..count).map(|_| open_reader(file)).collect::<Result<Vec<_>>>()?;
         let (jobs, inbox) = mpsc::channel();
         let commits = Arc::new(Commits::default());
-        let counted = commits.clone();
+        let index = reading_on(&lock(&readers[0]), |reader| TaskIndex::open(reader, file))?;
+        let (counted, told) = (commits.clone(), index.clone());
         let writer = std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || write_all(writer, inbox, &counted))
+            .spawn(move || write_all(writer, inbox, &counted, &told))
             .map_err(|_| Error::Closed)?;
-        Ok(Sqlite { jobs: Some(jobs), writer: Some(writer), commits, readers })
+        Ok(Sqlite { jobs: Some(jobs), writer: Some(writer), commits, index, readers })
     }
 
     /// Counts commits; it has counted one before anybody is told of it.
     pub(crate) fn commits(&self) -> u64 {
         self.commits.count()
+    }
+
+    /// What its tasks are found by.
+    pub(crate) fn index(&self) -> &TaskIndex {
+        &self.index
     }
 
     /// Resolves at the next commit after it was called.
@@ -64,11 +73,7 @@ impl Sqlite {
 
     /// Runs a read on a connection of its own. Everything in it sees one state of the ledger.
     pub(crate) fn read<T>(&self, body: impl FnOnce(&mut dyn Reader) -> Result<T>) -> Result<T> {
-        let connection = self.free_reader();
-        // As a cached statement: made anew for each read, it would cost more than many a read.
-        connection.prepare_cached("begin")?.execute([])?;
-        let _ended = EndRead(&connection);
-        body(&mut SqliteReader(&connection))
+        reading_on(&self.free_reader(), body)
     }
 
     fn free_reader(&self) -> MutexGuard<'_, Connection> {
@@ -79,7 +84,7 @@ impl Sqlite {
                 Err(TryLockError::WouldBlock) => {}
             }
         }
-        self.readers[0].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.readers[0])
     }
 }
 
@@ -91,7 +96,20 @@ impl Drop for Sqlite {
             // A join error means that the writer panicked; it said so then.
             drop(writer.join());
         }
+        self.index.save();
     }
+}
+
+fn lock(reader: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Runs a read on a connection.
+fn reading_on<T>(connection: &Connection, body: impl FnOnce(&mut dyn Reader) -> Result<T>) -> Result<T> {
+    // As a cached statement: made anew for each read, it would cost more than many a read.
+    connection.prepare_cached("begin")?.execute([])?;
+    let _ended = EndRead(connection);
+    body(&mut SqliteReader(connection))
 }
 
 /// Ends a read, also one that panics: the connection would else keep its state, and refuse the next.
@@ -122,16 +140,21 @@ fn settle(connection: &Connection) -> Result<()> {
 }
 
 /// The writer's life: takes what has come in, runs it in one transaction, commits, answers.
-fn write_all(mut connection: Connection, inbox: mpsc::Receiver<Box<dyn Job>>, commits: &Commits) {
+fn write_all(
+    mut connection: Connection,
+    inbox: mpsc::Receiver<Box<dyn Job>>,
+    commits: &Commits,
+    index: &Arc<TaskIndex>,
+) {
     while let Ok(first) = inbox.recv() {
         let mut batch = vec![first];
         batch.extend(inbox.try_iter().take(BATCH - 1));
-        write_batch(&mut connection, batch, commits);
+        write_batch(&mut connection, batch, commits, index);
     }
 }
 
-fn write_batch(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, commits: &Commits) {
-    let outcome = run_batch(connection, &mut batch);
+fn write_batch(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, commits: &Commits, index: &Arc<TaskIndex>) {
+    let outcome = run_batch(connection, &mut batch, index);
     // Whatever came of it: who counts on a count that has not changed must not be wrong.
     commits.count_one();
     match outcome {
@@ -143,16 +166,18 @@ fn write_batch(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, commit
         Err(error) => match <[_; 1]>::try_from(batch) {
             Ok([alone]) => alone.finish(Err(error)),
             // One of them broke the shared transaction (a full disk, mostly): each stands for itself now.
-            Err(batch) => batch.into_iter().for_each(|job| write_batch(connection, vec![job], commits)),
+            Err(batch) => batch.into_iter().for_each(|job| write_batch(connection, vec![job], commits, index)),
         },
     }
 }
 
-fn run_batch(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
+fn run_batch(connection: &mut Connection, batch: &mut [Box<dyn Job>], index: &Arc<TaskIndex>) -> Result<()> {
     let mut tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let mut changes = Vec::new();
     for job in batch.iter_mut() {
         let point = tx.savepoint()?;
-        let kept = job.run(&mut SqliteTx(&point));
+        let noted = changes.len();
+        let kept = job.run(&mut SqliteTx(&point, &mut changes));
         if point.is_autocommit() {
             return Err(Error::GaveUp);
         }
@@ -161,9 +186,17 @@ fn run_batch(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<
         } else {
             // Dropping a savepoint rolls back to it.
             drop(point);
+            changes.truncate(noted);
         }
     }
-    Ok(tx.commit()?)
+    if changes.is_empty() {
+        return Ok(tx.commit()?);
+    }
+    let version = next_version(&mut SqliteTx(&tx, &mut Vec::new()))?;
+    let _gate = index.gate();
+    tx.commit()?;
+    index.apply(version, changes);
+    Ok(())
 }
 
 impl rusqlite::ToSql for Value {
@@ -212,7 +245,8 @@ impl Reader for SqliteReader<'_> {
     }
 }
 
-struct SqliteTx<'a>(&'a Connection);
+/// With the changes of tasks that were noted.
+struct SqliteTx<'a>(&'a Connection, &'a mut Vec<TaskChange>);
 
 impl Reader for SqliteTx<'_> {
     fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>> {
@@ -228,6 +262,10 @@ impl Tx for SqliteTx<'_> {
 
     fn reader(&mut self) -> &mut dyn Reader {
         self
+    }
+
+    fn note(&mut self, change: TaskChange) {
+        self.1.push(change);
     }
 }
 
@@ -261,7 +299,8 @@ mod tests {
             Box::new(Insert("huge", 10_000_000, answers.clone())),
             Box::new(Insert("little", 10, answers)),
         ];
-        write_batch(&mut connection, batch, &Commits::default());
+        let index = reading_on(&connection, |reader| TaskIndex::open(reader, &file)).unwrap();
+        write_batch(&mut connection, batch, &Commits::default(), &index);
         assert_eq!(
             answered.try_iter().filter(|(name, _)| *name != "huge").collect::<Vec<_>>(),
             [("small", true), ("little", true)]

@@ -8,7 +8,7 @@ use model::*;
 use super::Kept;
 use crate::*;
 
-struct World;
+pub(crate) struct World;
 impl flow::Context for World {
     type Write = Write;
     fn clock(&self) -> &dyn flow::Clock {
@@ -21,7 +21,7 @@ fn fresh() -> (Kept, Ledger) {
     Kept::fresh(module_path!())
 }
 
-fn sample(number: u64) -> Instance {
+pub(crate) fn sample(number: u64) -> Instance {
     Instance {
         id: InstanceId::from_random(number),
         account: 7,
@@ -237,16 +237,14 @@ async fn tasks_are_listed_newest_first_with_an_exact_count() {
     for number in 0..25 {
         submit(&ledger, sample(number), 1_000 * (number as i64 / 2)).await.unwrap();
     }
-    let mut filter = Select::new();
-    filter.and("account = $", 7);
-    filter.and("started_at >= $", 3_000);
-    let (count, page) = ledger.read(|r| list_tasks(r, &filter, 5, 2)).unwrap();
+    let mut filter = TaskFilter { account: 7, from_second: Some(3), ..TaskFilter::default() };
+    let (count, page) = ledger.list_tasks(&filter, 5, 2).unwrap();
     assert_eq!(count, 19);
     assert_eq!(page.iter().map(|task| task.id.0).collect::<Vec<_>>(), [23, 22, 21, 20, 19]);
-    filter.and_in("result", [0, 1]);
-    assert_eq!(ledger.read(|r| list_tasks(r, &filter, 5, 0)).unwrap().0, 19);
-    filter.and_in::<i64>("result", []);
-    assert_eq!(ledger.read(|r| list_tasks(r, &filter, 5, 0)).unwrap().0, 0);
+    filter.results = vec![TaskResult::Waiting, TaskResult::Running];
+    assert_eq!(ledger.list_tasks(&filter, 5, 0).unwrap().0, 19);
+    filter.results = vec![TaskResult::Done];
+    assert_eq!(ledger.list_tasks(&filter, 5, 0).unwrap(), (0, vec![]));
 }
 
 #[tokio::test]

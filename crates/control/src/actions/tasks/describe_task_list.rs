@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ledger::{Select, list_tasks};
+use ledger::TaskFilter;
 use model::{Millis, TaskResult, TaskType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,7 @@ impl Action for DescribeTaskList {
             _ => return Err(bad_value("Offset", "it must be 0 or more", "不能小于0")),
         };
         let filter = read_filter(call, &request)?;
-        let (total_count, tasks) = call.read(|reader| list_tasks(reader, &filter, limit, offset))?;
+        let (total_count, tasks) = call.cx.ledger.list_tasks(&filter, limit, offset)?;
         let zone = call.cx.settings.utc_offset_seconds;
         let shown = tasks.into_iter().map(|task| TaskInfoDetail {
             task_id: task.id.0,
@@ -117,12 +117,7 @@ impl Action for DescribeTaskList {
     }
 }
 
-fn read_filter(call: &Call, request: &Request) -> Answer<Select> {
-    let mut filter = Select::new();
-    filter.and("account = $", call.caller.account);
-    if let Some(id) = request.instance_id.as_deref().filter(|text| !text.is_empty()) {
-        filter.and("instance = $", id);
-    }
+fn read_filter(call: &Call, request: &Request) -> Answer<TaskFilter> {
     let begin = read_time(call, "BeginTime", request.begin_time.as_deref())?;
     let end = read_time(call, "EndTime", request.end_time.as_deref())?;
     if let (Some(begin), Some(end)) = (begin, end)
@@ -131,45 +126,37 @@ fn read_filter(call: &Call, request: &Request) -> Answer<Select> {
         return Err(bad_value("BeginTime", "it is after EndTime", "晚于 EndTime"));
     }
     let oldest = Millis::from_seconds(call.now.seconds()) - SHOWN_FOR;
-    filter.and("started_at >= $", begin.map_or(oldest, |begin| begin.max(oldest)));
-    if let Some(end) = end {
-        // Times are whole seconds to the outside: the second of EndTime belongs to it whole.
-        filter.and("started_at < $", end + Duration::from_secs(1));
+    let mut kinds = Vec::new();
+    for (index, text) in request.task_types.iter().flatten().enumerate() {
+        let Some(kind) = TaskType::by_filter(text) else {
+            let parameter = format!("TaskTypes.{index}");
+            return Err(bad_value(&parameter, "there is no such type of task", "任务类型不存在"));
+        };
+        kinds.push(kind.code.to_owned());
+        kinds.extend(kind.also.iter().map(|code| (*code).to_owned()));
     }
-    if let Some(name) = request.instance_name.as_deref().filter(|text| !text.is_empty()) {
-        filter.and("instance_name = $", name);
-    }
-    if let Some(projects) = some(request.project_ids.as_ref()) {
-        filter.and_in("project", projects.iter().copied());
-    }
-    if let Some(types) = some(request.task_types.as_ref()) {
-        let mut codes = Vec::new();
-        for (index, text) in types.iter().enumerate() {
-            let Some(kind) = TaskType::by_filter(text) else {
-                let parameter = format!("TaskTypes.{index}");
-                return Err(bad_value(&parameter, "there is no such type of task", "任务类型不存在"));
-            };
-            codes.push(kind.code);
-            codes.extend(kind.also);
-        }
-        filter.and_in("type", codes);
-    }
-    if let Some(results) = some(request.result.as_ref()) {
-        if let Some(index) = results.iter().position(|result| TaskResult::parse(*result).is_none()) {
+    let mut results = Vec::new();
+    for (index, number) in request.result.iter().flatten().enumerate() {
+        let Some(result) = TaskResult::parse(*number) else {
             let parameter = format!("Result.{index}");
             return Err(bad_value(&parameter, "a result is 0, 1, 2 or 4", "须为0、1、2或4"));
-        }
-        filter.and_in("result", results.iter().copied());
+        };
+        results.push(result);
     }
-    if let Some(callers) = some(request.operate_uin.as_ref()) {
-        filter.and_in("caller", callers.iter().map(String::as_str));
-    }
-    Ok(filter)
-}
-
-/// An empty list filters nothing, as if it were left out.
-fn some<T>(list: Option<&Vec<T>>) -> Option<&Vec<T>> {
-    list.filter(|list| !list.is_empty())
+    // An empty text or list filters nothing, as if it were left out.
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Ok(TaskFilter {
+        account: call.caller.account,
+        instance: text(&request.instance_id),
+        instance_name: text(&request.instance_name),
+        projects: request.project_ids.clone().unwrap_or_default(),
+        kinds,
+        results,
+        callers: request.operate_uin.clone().unwrap_or_default(),
+        from_second: Some(begin.map_or(oldest, |begin| begin.max(oldest)).seconds()),
+        // The second of EndTime belongs to it whole.
+        to_second: end.map(Millis::seconds),
+    })
 }
 
 fn read_time(call: &Call, parameter: &str, text: Option<&str>) -> Answer<Option<Millis>> {

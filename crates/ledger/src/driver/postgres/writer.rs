@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::address::PostgresAddress;
 use super::session::{IN_FAILED_TRANSACTION, Session, Turn};
+use crate::TaskChange;
 use crate::driver::{Commits, Job};
 use crate::{Error, Reader, Result, Row, Tx, Value, args};
 
@@ -258,7 +259,7 @@ struct PostgresTx<'a> {
 }
 
 impl PostgresTx<'_> {
-    fn note<T>(&mut self, outcome: Result<T>) -> Result<T> {
+    fn heed<T>(&mut self, outcome: Result<T>) -> Result<T> {
         if let Err(error) = &outcome {
             let is_of_before = matches!(error, Error::Postgres { code, .. } if code == IN_FAILED_TRANSACTION);
             if self.failed.is_none() {
@@ -289,7 +290,7 @@ impl Reader for PostgresTx<'_> {
             self.set_point();
         }
         let outcome = self.session.rows(sql, args);
-        self.note(outcome)
+        self.heed(outcome)
     }
 }
 
@@ -297,16 +298,19 @@ impl Tx for PostgresTx<'_> {
     fn exec(&mut self, sql: &str, args: &[Value]) -> Result<u64> {
         self.set_point();
         let outcome = self.session.exec(sql, args);
-        self.note(outcome)
+        self.heed(outcome)
     }
 
     fn later(&mut self, sql: &str, args: &[Value]) -> Result<()> {
         self.set_point();
         let outcome = self.session.exec_unheard(sql, args);
-        self.note(outcome)
+        self.heed(outcome)
     }
 
     fn reader(&mut self) -> &mut dyn Reader {
         self
     }
+
+    /// There is no index to be told.
+    fn note(&mut self, _: TaskChange) {}
 }

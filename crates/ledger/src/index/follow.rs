@@ -1,0 +1,73 @@
+//! How an index follows a store: from nothing, from a checkpoint, or after something was missed.
+
+use std::collections::HashSet;
+
+use model::{Millis, TaskId, TaskResult};
+
+use super::content::Content;
+use super::{IndexedTask, State, version};
+use crate::{Reader, Result, Row, Value, args};
+
+/// How many rows are read at a time.
+const ROWS: i64 = 10_000;
+/// How many tasks are asked for by their ids at a time.
+const IDS: usize = 500;
+
+/// The index of no tasks, for a store that may have some.
+pub(super) fn empty(reader: &mut dyn Reader) -> Result<State> {
+    let first = reader.row("select id from task order by id limit 1", &[])?;
+    let base = first.map_or(Ok(1), |row| row.int(0))?;
+    Ok(State { content: Content::new(base), version: 0, reopened: 0 })
+}
+
+impl State {
+    /// Brings the index to the reader's state of the store. What may have changed was open, is newer, or was opened again.
+    pub(super) fn follow(&mut self, reader: &mut dyn Reader) -> Result<()> {
+        let (was_open, reopened) = (self.content.open(), self.reopened);
+        while self.add_some(reader)? {}
+        let mut rows = reader.rows("select id, result from task where result < 2", &[])?;
+        let is_open: HashSet<i64> = rows.iter().map(|row| row.int(0)).collect::<Result<_>>()?;
+        let ended: Vec<_> = was_open.into_iter().filter(|id| !is_open.contains(id)).collect();
+        for ids in ended.chunks(IDS) {
+            let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+            let sql = format!("select id, result from task where id in ({})", places.join(", "));
+            rows.extend(reader.rows(&sql, &ids.iter().map(|id| Value::Int(*id)).collect::<Vec<_>>())?);
+        }
+        let again = "select id, result, reopened from task where reopened > 0 and reopened > $1";
+        let again = reader.rows(again, args![reopened])?;
+        self.reopened = again.iter().map(|row| row.int(2)).try_fold(reopened, |most, it| it.map(|it| it.max(most)))?;
+        for row in rows.iter().chain(&again) {
+            self.content.set_result(TaskId(row.int(0)?), row.numbered(1, TaskResult::parse)?);
+        }
+        self.version = version(reader)?;
+        Ok(())
+    }
+
+    /// Adds tasks that are newer; answers whether there may be more.
+    fn add_some(&mut self, reader: &mut dyn Reader) -> Result<bool> {
+        let rows = reader.rows(
+            "select id, account, caller, instance, instance_name, project, type, result, started_at from task
+             where id >= $1 order by id limit $2",
+            args![self.content.next_id(), ROWS],
+        )?;
+        let is_full = rows.len() as i64 == ROWS;
+        for row in rows {
+            self.content.add(&read(row)?);
+        }
+        Ok(is_full)
+    }
+}
+
+fn read(mut row: Row) -> Result<IndexedTask> {
+    Ok(IndexedTask {
+        id: TaskId(row.int(0)?),
+        account: row.int(1)?,
+        caller: row.text(2)?,
+        instance: row.text(3)?,
+        instance_name: row.text(4)?,
+        project: row.int(5)?,
+        kind: row.text(6)?,
+        result: row.numbered(7, TaskResult::parse)?,
+        started_at: Millis(row.int(8)?),
+    })
+}
