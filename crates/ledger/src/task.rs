@@ -66,7 +66,7 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0,
             case when (select started_at from task order by id desc limit 1) > $11
                 then (select started_at from task order by id desc limit 1) else $11 end,
-            $8, $12, $13, $14) returning id",
+            $8, $12, $13, $14) returning id, started_at",
         args![
             new.instance.account,
             new.caller,
@@ -84,7 +84,8 @@ pub fn open_task(tx: &mut dyn Tx, new: NewTask<'_>, now: Millis) -> Result<TaskI
             new.partner,
         ],
     )?;
-    let id = TaskId(row.ok_or_else(|| Error::Corrupt("an insert returned nothing".into()))?.int(0)?);
+    let row = row.ok_or_else(|| Error::Corrupt("an insert returned nothing".into()))?;
+    let (id, started_at) = (TaskId(row.int(0)?), Millis(row.int(1)?));
     tx.note(TaskChange::Opened(Box::new(IndexedTask {
         id,
         account: instance.account,
