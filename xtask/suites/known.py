@@ -8,11 +8,15 @@ BUFFERS = "The buffers and the memory that the engine has for a connection are t
 PORTS = "The engine listens at another port than the test knows of, and the gateway at one address alone."
 REACHED = "The gateway takes connections where the engine is gone, or refuses them."
 SELECTED = "The client has chosen a database, and then signs in as a user who may not: no other connection can become that."
-BUSY = "While a script keeps the engine busy no further connection can choose a database, and MULTI needs one."
+BUSY = "While a script keeps the engine busy no further connection can choose a database, and MULTI \
+and SHUTDOWN may need one."
 STAYS = "A shared connection stays signed in as it was; one that the engine ends is made again, and its clients go on."
+ORDER = "What is sent over two connections without waiting for an answer may be done in the other order: what needs a connection \
+of its own waits for that first."
 
 # Suites, tests and the reason.
 KNOWN = [
+    ("ioredis", "should restore subscription after reconnecting", ORDER),
     ("redis-py-.", "test_client_kill_filter_by_laddr", SHARED),
     ("redis", "^unit/acl: Subscribers are (killed|pardoned)", SHARED),
     ("redis", "^unit/acl: When default user is off, new connections", STAYS),
@@ -22,11 +26,11 @@ KNOWN = [
     ("redis", "^unit/introspection: (CONFIG REWRITE sanity|cannot modify protected configuration - local)", PORTS),
     ("redis", "^unit/limits: Check if maxclients works", "Clients need no connections of the engine: the gateway has a limit of its own."),
     ("redis", "^unit/maxmemory: eviction due to output buffers", BUFFERS),
-    ("redis", "^unit/multi: MULTI and script timeout", BUSY),
-    ("redis", "^unit/networking: ", PORTS),
+    ("redis", "^unit/(multi: MULTI and script timeout|scripting: SHUTDOWN NOSAVE)", BUSY),
+    ("redis", "^unit/(networking: |other: Process title)", PORTS),
     ("redis", "^unit/querybuf: ", BUFFERS),
     ("redis", "^unit/scripting: Script ACL check", SELECTED),
-    ("redis", "^unit/(scripting: SHUTDOWN NOSAVE|shutdown: Temp rdb)", REACHED),
+    ("redis", "^unit/shutdown: Temp rdb", REACHED),
 ]
 
 # Of Redis's own: units that need another way of running, and tests that would hang, and take with them those that come after.
@@ -35,6 +39,9 @@ LEFT_OUT = {
     "unit/client-eviction": "It finds its own connections in CLIENT LIST, by their buffers.",
     "For unauthenticated clients multibulk and bulk length are limited": "The gateway keeps to this limit where its control "
     "plane has told it that there is a password; here the test sets one by itself.",
+    "Timedout script does not cause a false dead client": "It starts a script without an end, and at once asks for something by "
+    "way of another client: that waits behind the script, over the same connection.",
+    "Timedout scripts and unblocked command": "It has a script look for the name of a connection in CLIENT LIST.",
     "Active defrag big list": "It sends 240 MB of requests before it reads an answer. The gateway takes no more from a client "
     "that has left 1 MiB of answers unread.",
     "/.*(slave buffer are counted correctly|replica buffer don't induce eviction)": "They find a connection in CLIENT LIST.",
