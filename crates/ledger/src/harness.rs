@@ -1,8 +1,8 @@
-//! A PostgreSQL of a test's own: in a temporary folder, on a free port, gone with the process that started it.
+//! A PostgreSQL of a test's own: in a temporary folder, behind a socket there, gone with the process that started it. It has no
+//! port, and its clients take none, so that it is in nobody's way.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,6 @@ const STARTS_WITHIN: Duration = Duration::from_secs(30);
 /// A server of PostgreSQL with its data.
 pub struct Cluster {
     dir: TempDir,
-    port: u16,
     programs: PathBuf,
     is_durable: bool,
     /// A shell that ends the server when its input ends, however this process does.
@@ -51,11 +50,8 @@ impl Cluster {
         if let Some((user, group)) = other_user() {
             chown(dir.path(), Some(user), Some(group)).expect("give the folder to PostgreSQL's user");
         }
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let port = free.expect("a free port").port();
         let mut cluster = Cluster {
             dir,
-            port,
             programs: programs().expect("PostgreSQL is installed (Debian's package postgresql)"),
             is_durable,
             server: None,
@@ -80,7 +76,8 @@ impl Cluster {
     }
 
     fn base(&self) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/postgres", self.port)
+        let folder = self.dir.path().display().to_string().replace('/', "%2F");
+        format!("postgres://{USER}@{folder}/postgres")
     }
 
     /// Runs a statement.
@@ -132,7 +129,8 @@ impl Cluster {
             .arg(self.programs.join("postgres"))
             .arg("-D")
             .arg(self.data())
-            .args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+            .args(["-c", "listen_addresses=", "-c"])
+            .arg(format!("unix_socket_directories={}", self.dir.path().display()))
             .args(["-c", fsync, "-c", "max_connections=200"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -449,7 +449,8 @@ impl<W: World> Exchange<W> {
 
     /// Writes to a client, or keeps for it what it is too slow for.
     pub(super) fn say(&mut self, key: ClientKey, bytes: &[u8]) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+        // Behind the last word comes no message, which would be cut off.
+        let Some(client) = self.clients.get_mut(key).filter(|client| !client.is_leaving) else { return };
         if let Some(branch) = self.branches.get_mut(client.branch) {
             branch.sight.carried(0, bytes.len() as u64);
         }

@@ -160,7 +160,7 @@ impl Author<'_> {
                 self.mood.watches &= !self.mood.in_transaction;
                 self.mood.in_transaction = false;
             }
-            "BLPOP ~l 0.1" if !self.mood.in_transaction => return split("INCR ~n"),
+            "BLPOP ~l 0.1" if !self.mood.in_transaction || self.mood.is_quiet => return split("INCR ~n"),
             _ => {}
         }
         split(word)

@@ -24,7 +24,7 @@ const MOST_PREPARED: usize = 256;
 /// What is set for every connection: a server that hangs in a transaction, or is cut off in one, holds up the others for
 /// seconds at the most, and an answer is never sent before what it says is on disk.
 const SETTINGS: &str = "set idle_in_transaction_session_timeout = '5s'; set lock_timeout = '6s';
-    set statement_timeout = '10s'; set client_connection_check_interval = '1s';
+    set statement_timeout = '10s'; set jit = off; set client_connection_check_interval = '1s';
     select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'";
 
 /// The transaction has failed before; nothing is done in it any more.
