@@ -291,3 +291,25 @@ impl<W: Write> Write for Summed<W> {
 pub(crate) fn path_of(store: &Path) -> PathBuf {
     store.with_extension("index")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In each form that a set has, and whatever is newer than the checkpoint.
+    #[test]
+    fn a_set_is_read_as_it_was_when_the_checkpoint_began() {
+        for (step, count) in [(1, 100), (70_000, 500), (97, 5_000), (3, 60_000), (1, 200_000)] {
+            let mut set = Set::default();
+            (0..count).for_each(|nth| set.insert(nth * step));
+            for end in [0, 1, 65_535, 65_536, 65_537, 131_072, 150_000, u32::MAX] {
+                let mut piece = Vec::new();
+                encode_set(&mut piece, &set, end);
+                let read = Decoder(&piece[..]).set().unwrap();
+                let wanted: Vec<u32> = set.positions().into_iter().filter(|position| *position < end).collect();
+                assert_eq!(read.positions(), wanted);
+                assert!((0..4).all(|number| read.part(number).is_none_or(|part| part.len() > 0)));
+            }
+        }
+    }
+}

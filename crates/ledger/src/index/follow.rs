@@ -1,6 +1,7 @@
 //! How an index follows a store: from nothing, from a checkpoint, or after something was missed.
 
 use std::collections::HashSet;
+use std::sync::mpsc;
 
 use model::{Millis, TaskId, TaskResult};
 
@@ -9,7 +10,9 @@ use super::{IndexedTask, State, version};
 use crate::{Reader, Result, Row, Value, args};
 
 /// How many rows are read at a time.
-const ROWS: i64 = 10_000;
+const ROWS: usize = 10_000;
+/// How many times that may have been read and not been added yet.
+const AHEAD: usize = 4;
 /// How many tasks are asked for by their ids at a time.
 const IDS: usize = 500;
 
@@ -24,7 +27,7 @@ impl State {
     /// Brings the index to the reader's state of the store. What may have changed was open, is newer, or was opened again.
     pub(super) fn follow(&mut self, reader: &mut dyn Reader) -> Result<()> {
         let (was_open, reopened) = (self.content.open(), self.reopened);
-        while self.add_some(reader)? {}
+        self.add_newer(reader)?;
         let mut rows = reader.rows("select id, result from task where result < 2", &[])?;
         let is_open: HashSet<i64> = rows.iter().map(|row| row.int(0)).collect::<Result<_>>()?;
         let ended: Vec<_> = was_open.into_iter().filter(|id| !is_open.contains(id)).collect();
@@ -43,19 +46,43 @@ impl State {
         Ok(())
     }
 
-    /// Adds tasks that are newer; answers whether there may be more.
-    fn add_some(&mut self, reader: &mut dyn Reader) -> Result<bool> {
-        let rows = reader.rows(
-            "select id, account, caller, instance, instance_name, project, type, result, started_at from task
-             where id >= $1 order by id limit $2",
-            args![self.content.next_id(), ROWS],
-        )?;
-        let is_full = rows.len() as i64 == ROWS;
-        for row in rows {
-            self.content.add(&read(row)?);
+    /// Adds tasks that are newer. Where there are many, one thread reads rows while another one adds them.
+    fn add_newer(&mut self, reader: &mut dyn Reader) -> Result<()> {
+        let mut rows = rows_from(reader, self.content.next_id())?;
+        if rows.len() < ROWS {
+            return add(&mut self.content, rows);
         }
-        Ok(is_full)
+        let content = &mut self.content;
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel::<Vec<Row>>(AHEAD);
+            let adding = scope.spawn(move || receiver.into_iter().try_for_each(|rows| add(content, rows)));
+            while let Some(last) = rows.last() {
+                let next = last.int(0)? + 1;
+                // The other one has met a row that can't be read; what that is, its end says.
+                if sender.send(rows).is_err() {
+                    break;
+                }
+                rows = rows_from(reader, next)?;
+            }
+            drop(sender);
+            adding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
+}
+
+fn rows_from(reader: &mut dyn Reader, id: i64) -> Result<Vec<Row>> {
+    reader.rows(
+        "select id, account, caller, instance, instance_name, project, type, result, started_at from task
+         where id >= $1 order by id limit $2",
+        args![id, ROWS as i64],
+    )
+}
+
+fn add(content: &mut Content, rows: Vec<Row>) -> Result<()> {
+    for row in rows {
+        content.add(&read(row)?);
+    }
+    Ok(())
 }
 
 fn read(mut row: Row) -> Result<IndexedTask> {

@@ -100,8 +100,11 @@ struct Work {
 impl Work {
     /// Leaves in `fits` what all conditions have in common, of a range of the chunk; answers how many that are.
     fn intersect(&mut self, parts: &[Vec<Part<'_>>], within: Range<u64>) -> u64 {
+        // Those that have to be made come first: what is bits already is then held against them where it is.
+        let is_made = |parts: &&Vec<Part<'_>>| !matches!(parts[..], [Part::Bits(..)]);
+        let (made, ready): (Vec<_>, Vec<_>) = parts.iter().partition(is_made);
         let mut is_first = true;
-        for parts in parts {
+        for parts in made.into_iter().chain(ready) {
             if let [Part::Bits(bits, count)] = parts[..] {
                 match (is_first, u64::from(count) == CHUNK) {
                     (true, _) => self.fits = *bits,

@@ -389,3 +389,42 @@ fn a_count_is_that_of_the_rows_while_tasks_change() {
         assert!(lists.iter().all(|lists| *lists > 50), "{lists:?}");
     });
 }
+
+/// Its pieces are of different moments.
+#[test]
+fn a_checkpoint_that_was_written_while_tasks_changed_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut history = History::new(2, folder.path());
+    let (ledger, is_over) = (history.ledger().clone(), AtomicBool::new(false));
+    let (path, copies) = (checkpoint::path_of(&history.file), folder.path().join("copies"));
+    std::fs::create_dir(&copies).unwrap();
+    let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let count = std::thread::scope(|scope| {
+        let saving = scope.spawn(|| {
+            let mut count = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                ledger.save_index();
+                count += usize::from(std::fs::copy(&path, copies.join(count.to_string())).is_ok());
+            }
+            count
+        });
+        tokio.block_on(async {
+            for _ in 0..100 {
+                history.submit().await;
+                history.claim().await;
+                history.finish().await;
+                history.reopen().await;
+            }
+        });
+        is_over.store(true, Ordering::Relaxed);
+        saving.join().unwrap()
+    });
+    drop(ledger);
+    assert!(count > 3, "{count}");
+    for nth in (0..count).step_by(count / 20 + 1) {
+        history.ledger = None;
+        std::fs::rename(copies.join(nth.to_string()), &path).unwrap();
+        history.ledger = Some(Ledger::sqlite(&history.file).unwrap());
+        (0..50).for_each(|_| history.check());
+    }
+}
