@@ -48,9 +48,12 @@ impl Postgres {
             let readers = Readers::new(address.clone(), handle.clone(), commits.clone());
             let seen = Mutex::new(-1);
             let mut store = Postgres { jobs: None, writer: None, readers, commits, seen, driving: Some(driving) };
-            crate::migrations::run_on_postgres(&mut Session::open(&address, Turn::Beside(handle.clone()))?)?;
+            let mut session = Session::open(&address, Turn::Beside(handle.clone()))?;
+            crate::migrations::run_on_postgres(&mut session)?;
+            let name = writer::name(&mut session)?;
+            drop(session);
             let (jobs, inbox) = mpsc::channel();
-            let writer = Writer::new(address.clone(), store.commits.clone());
+            let writer = Writer::new(address.clone(), name, store.commits.clone());
             let writing = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.write_all(&inbox));
             store.writer = Some(writing.map_err(no_thread)?);
             store.jobs = Some(jobs);

@@ -32,6 +32,13 @@ pub(crate) const TAKE_TURN: &str = "select pg_advisory_xact_lock(4871, hashtext(
 const FEW_ROWS: &str = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
     set enable_mergejoin = off";
 
+/// A name that no writer ever had; those who have written nothing for long are forgotten.
+pub(super) fn name(session: &mut Session) -> Result<String> {
+    session.say("delete from writer where at < extract(epoch from clock_timestamp()) - 86400")?;
+    let named = session.rows("select cast(gen_random_uuid() as text)", &[])?;
+    named.into_iter().next().ok_or_else(|| Error::Corrupt("a query returned nothing".into()))?.text(0)
+}
+
 /// A transaction, and since when it waits.
 pub(super) struct Waiting {
     pub(super) job: Box<dyn Job>,
@@ -44,12 +51,16 @@ enum Failure {
     Broken(Error),
     /// The store was lost before the commit: nothing was written.
     Lost(Error),
-    /// The store was lost while it committed the transaction of this number.
-    Unsure(Error, Option<String>),
+    /// The store was lost while it committed.
+    Unsure(Error),
 }
 
 pub(super) struct Writer {
     address: Arc<PostgresAddress>,
+    /// By what the store knows this writer of all that ever were.
+    name: String,
+    /// The number of the latest batch that was tried. Each leaves its own in the store, beside what it writes.
+    batch: i64,
     session: Option<Session>,
     commits: Arc<Commits>,
     /// Since when the store can't be reached.
@@ -57,8 +68,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(address: Arc<PostgresAddress>, commits: Arc<Commits>) -> Self {
-        Writer { address, session: None, commits, down_since: None }
+    pub(super) fn new(address: Arc<PostgresAddress>, name: String, commits: Arc<Commits>) -> Self {
+        Writer { address, name, batch: 0, session: None, commits, down_since: None }
     }
 
     /// The writer's life: takes what has come in, runs it in one transaction, commits, answers.
@@ -88,7 +99,7 @@ impl Writer {
                     };
                 }
                 Failure::Lost(error) => error,
-                Failure::Unsure(error, number) => match self.was_committed(number.as_deref(), &batch) {
+                Failure::Unsure(error) => match self.was_committed() {
                     Some(true) => {
                         let kept = batch.iter().map(|_| Ok(())).collect();
                         return self.answer(batch, kept);
@@ -154,7 +165,8 @@ impl Writer {
     /// Runs and commits a batch; answers of each transaction whether it was kept as it wanted.
     fn attempt(&mut self, batch: &mut [Waiting]) -> std::result::Result<Vec<Result<()>>, Failure> {
         let session = self.session.as_mut().ok_or_else(|| Failure::Lost(Error::Closed))?;
-        let outcome = run_batch(session, batch);
+        self.batch += 1;
+        let outcome = run_batch(session, batch, (&self.name, self.batch));
         if outcome.is_err() && !session.is_lost() {
             session.forget_unheard();
             if session.say("rollback").is_err() {
@@ -164,28 +176,32 @@ impl Writer {
         outcome
     }
 
-    /// Whether the transaction of this number was committed, once the store can be asked again; `None` where it can't be in
-    /// time, or does not know.
-    fn was_committed(&mut self, number: Option<&str>, batch: &[Waiting]) -> Option<bool> {
-        let number = number?;
+    /// Whether the latest batch was committed, once the store can be asked again; `None` where it can't be in time. It is known
+    /// by what the batch has left there, and not by its transaction's number: a store that crashes may give that to another.
+    fn was_committed(&mut self) -> Option<bool> {
         self.session = None;
-        while batch.iter().any(|waiting| waiting.since.elapsed() < 2 * PATIENCE) {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
             if self.connect().is_ok()
                 && let Some(session) = &mut self.session
-                && let Ok(rows) = session.rows("select pg_xact_status(cast($1 as xid8))", args![number])
+                && let Ok(latest) = latest_batch(session, &self.name)
             {
-                let status = rows.into_iter().next().and_then(|mut row| row.text_opt(0).ok().flatten());
-                match status.as_deref() {
-                    Some("committed") => return Some(true),
-                    Some("aborted") => return Some(false),
-                    Some("in progress") => {}
-                    _ => return None,
-                }
+                return Some(latest == Some(self.batch));
             }
+            self.session = None;
             std::thread::park_timeout(RETRY_PAUSE);
         }
         None
     }
+}
+
+/// The latest batch of a writer that was committed. Its turn has come, so none of it is under way any more.
+fn latest_batch(session: &mut Session, name: &str) -> Result<Option<i64>> {
+    session.say("begin isolation level read committed")?;
+    session.rows(TAKE_TURN, &[])?;
+    let rows = session.rows("select batch from writer where name = $1", args![name])?;
+    session.say("rollback")?;
+    rows.first().map(|row| row.int(0)).transpose()
 }
 
 /// An error for one more of those that it is to be said to.
@@ -196,7 +212,11 @@ fn again(error: &Error) -> Error {
     })
 }
 
-fn run_batch(session: &mut Session, batch: &mut [Waiting]) -> std::result::Result<Vec<Result<()>>, Failure> {
+fn run_batch(
+    session: &mut Session,
+    batch: &mut [Waiting],
+    (name, number): (&str, i64),
+) -> std::result::Result<Vec<Result<()>>, Failure> {
     let lost_or_broken = |error| match error {
         error @ Error::Unavailable(_) => Failure::Lost(error),
         error => Failure::Broken(error),
@@ -245,14 +265,18 @@ fn run_batch(session: &mut Session, batch: &mut [Waiting]) -> std::result::Resul
         session.hear().map_err(lost_or_broken)?;
         return Ok(all);
     }
-    let number = session.rows("select cast(pg_current_xact_id() as text)", &[]).map_err(lost_or_broken)?;
-    let number = number.into_iter().next().and_then(|mut row| row.text(0).ok());
+    let noted = session.exec_unheard(
+        "insert into writer (name, batch, at) values ($1, $2, cast(extract(epoch from clock_timestamp()) as bigint))
+         on conflict (name) do update set batch = excluded.batch, at = excluded.at",
+        args![name, number],
+    );
+    noted.map_err(lost_or_broken)?;
     session.exec_unheard("update commits set number = number + 1", &[]).map_err(lost_or_broken)?;
     session.say_unheard("notify opencrs_ledger");
     // Where one of those has failed that nobody has waited for, this takes all of it back.
     session.say_unheard("commit");
     session.hear().map_err(|error| match error {
-        error @ Error::Unavailable(_) => Failure::Unsure(error, number),
+        error @ Error::Unavailable(_) => Failure::Unsure(error),
         error => Failure::Broken(error),
     })?;
     Ok(all)
