@@ -1,7 +1,7 @@
 //! Who acts on an instance's roles: one at a time, of all servers; and how far its primary has been seen to be.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +10,10 @@ use model::{Epoch, InstanceId, NodeId};
 use tokio::sync::OwnedMutexGuard;
 
 use super::roles::LAG_LIMIT;
+
+/// How often it is looked whether another server has ended its act, and how many times before nobody waits for it any more.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 1500;
 
 /// One act on an instance's roles at a time, and how far its primary has been seen to be.
 #[derive(Default)]
@@ -51,7 +55,15 @@ impl Roles {
         };
         let locked = tokio::task::spawn_blocking(move || {
             let lock = File::options().create(true).truncate(false).write(true).open(file)?;
-            lock.lock().map(|()| lock)
+            for _ in 0..LOOKS {
+                match lock.try_lock() {
+                    Ok(()) => return Ok(lock),
+                    Err(TryLockError::WouldBlock) => std::thread::park_timeout(LOOK_EVERY),
+                    Err(TryLockError::Error(error)) => return Err(error),
+                }
+            }
+            // One that hangs must keep nobody from what an instance needs.
+            Err(std::io::ErrorKind::TimedOut.into())
         });
         let among_servers = locked.await.map_err(std::io::Error::other).flatten();
         // What the ledger says decides all the same who was right.
@@ -94,6 +106,20 @@ impl Roles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn servers_act_one_at_a_time_and_one_that_hangs_keeps_the_others_for_seconds_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let servers = [(); 2].map(|()| Roles::shared(folder.path().to_owned()).unwrap());
+        let id = InstanceId::from_random(1);
+        let first = servers[0].alone(&id).await;
+        let second = tokio::time::timeout(Duration::from_millis(200), servers[1].alone(&id));
+        assert!(second.await.is_err(), "it waits");
+        drop(first);
+        let again = servers[1].alone(&id).await;
+        assert!(again._among_servers.is_some());
+        assert!(servers[0].alone(&id).await._among_servers.is_none(), "one that hangs has it for ever");
+    }
 
     #[test]
     fn a_successor_must_be_as_far_as_the_primary_was_when_the_limit_of_the_lag_began() {
