@@ -8,7 +8,7 @@
 //!
 //! - `clients` is what comes from clients and goes to them, `requests` and `standings` what each request means,
 //! - `upstreams` and `losses` how connections to nodes are made and lost, `sharing` how clients share them, `answers` what
-//!   comes from them,
+//!   comes from them, `pace` what becomes of that where a client does not read it,
 //! - `readers` how replicas answer reads,
 //! - `branches` what the table says, and how clients are held and moved; `seen` is what is noted of all that,
 //! - `moving` how all of it goes to another process.
@@ -22,6 +22,7 @@ mod clients;
 mod inspection;
 mod losses;
 mod moving;
+mod pace;
 mod readers;
 mod requests;
 mod seen;
@@ -86,8 +87,6 @@ enum Timer {
     Resume(ClientKey),
     /// The client gets something again, after its instance was ahead of its rate.
     Unmute(ClientKey),
-    /// The upstream is read again, whether or not its slow client has read.
-    Unstall(UpstreamKey),
 }
 
 /// As the module says.
@@ -189,7 +188,6 @@ impl<W: World> Exchange<W> {
                 Timer::Part(key) => self.part(key),
                 Timer::Resume(key) => self.todo.push_back(key),
                 Timer::Unmute(key) => self.unmute(key),
-                Timer::Unstall(key) => self.unstall(key),
             }
         }
     }

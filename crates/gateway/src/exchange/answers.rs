@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use super::branches::Branch;
-use super::clients::Wait;
+use super::clients::{Client, Wait};
 use super::requests::{Turn, Waiting};
 use super::upstreams::Phase;
 use super::{ClientKey, Exchange, UpstreamKey};
@@ -112,7 +112,7 @@ impl<W: World> Exchange<W> {
             if upstream.is_spliced {
                 let owner = upstream.owner.unwrap_or_default();
                 self.say(owner, &bytes[at..]);
-                self.check_congestion(key, owner);
+                self.keep_pace(key, owner);
                 return bytes.len();
             }
             let is_plain = matches!(upstream.pending.front(), Some(Pending { what: What::Plain, .. }));
@@ -172,19 +172,7 @@ impl<W: World> Exchange<W> {
     fn flush_run(&mut self, run: &mut Option<(ClientKey, usize)>, bytes: &[u8], to: usize, from: UpstreamKey) {
         if let Some((client, start)) = run.take() {
             self.say(client, &bytes[start..to]);
-            self.check_congestion(from, client);
-        }
-    }
-
-    fn check_congestion(&mut self, upstream: UpstreamKey, client: ClientKey) {
-        if let Some(of) = self.clients.get_mut(client)
-            && of.is_congested()
-        {
-            if of.wait == Wait::Nothing {
-                of.wait = Wait::Output;
-                self.watch_client(client);
-            }
-            self.stall(upstream, client);
+            self.keep_pace(from, client);
         }
     }
 
@@ -255,8 +243,9 @@ impl<W: World> Exchange<W> {
             };
             upstream.in_message = !is_whole;
             self.say(owner, &bytes[..to]);
-            self.check_congestion(key, owner);
-            if is_whole && self.clients.get(owner).is_some_and(|client| client.wait == Wait::Answers) {
+            self.keep_pace(key, owner);
+            let awaits_end = |client: &Client<_>| client.wait == Wait::Answers || client.has_ended;
+            if is_whole && self.clients.get(owner).is_some_and(awaits_end) {
                 self.todo.push_back(owner);
             }
             return to;
@@ -279,7 +268,7 @@ impl<W: World> Exchange<W> {
             Reach::GoesOn(to) if passes => {
                 if self.is_heard(client_key) {
                     self.say(client_key, &bytes[..to]);
-                    self.check_congestion(key, client_key);
+                    self.keep_pace(key, client_key);
                 }
                 to
             }
@@ -292,7 +281,7 @@ impl<W: World> Exchange<W> {
                 if passes {
                     self.note(key, has_failed);
                     self.say_unless_quiet(client_key, &bytes[..end]);
-                    self.check_congestion(key, client_key);
+                    self.keep_pace(key, client_key);
                     self.answered(client_key);
                     return end;
                 }

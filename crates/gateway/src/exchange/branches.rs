@@ -264,7 +264,7 @@ impl<W: World> Exchange<W> {
             // It was fenced when all that was asked of it before had been done or was refused: what it says is true.
             upstream.phase = Phase::Parting;
             self.set_timer(PART_FOR, Timer::Part(key));
-            return;
+            return self.keep_pace_again(key);
         }
         self.abandon(key);
     }
@@ -326,7 +326,7 @@ impl<W: World> Exchange<W> {
         let is_done = |upstream: &super::Upstream<W::Wire>| {
             upstream.phase == Phase::Parting
                 && upstream.pending.is_empty()
-                && upstream.stalled_by.is_none()
+                && upstream.stalled.is_none()
                 && !upstream.is_amidst_message()
         };
         if self.upstreams.get(key).is_some_and(is_done) {
@@ -345,10 +345,11 @@ impl<W: World> Exchange<W> {
         let number = self.holds;
         let branch = &mut self.branches[key];
         branch.hold = Some(Hold { number, is_ordered: true, quiet: Some(quiet) });
-        for upstream in &branch.upstreams {
-            if let Some(upstream) = self.upstreams.get_mut(*upstream) {
+        for upstream in branch.upstreams.clone() {
+            if let Some(upstream) = self.upstreams.get_mut(upstream) {
                 upstream.is_open = false;
             }
+            self.keep_pace_again(upstream);
         }
         self.set_timer(at_most, Timer::HoldEnds(key, number));
         self.settle();

@@ -16,8 +16,8 @@ use crate::session::{Session, Standing};
 use crate::sight::{Ending, Refusal, Trouble};
 use crate::world::{Interest, Ready, Wire, World};
 
-/// A client that has so much to read is given no more.
-const MOST_OUTPUT: usize = 1 << 20;
+/// How much is kept at most of what a client has got.
+const MOST_WRITTEN: usize = 1 << 20;
 /// A request that is longer is passed on before it is all there.
 const LONG_REQUEST: usize = 64 * 1024;
 /// A request that must be understood before it is passed on is not longer.
@@ -29,6 +29,8 @@ const LIMITED_CHUNK: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Wait {
     #[default]
+    // What a process of version 0.2 called so is nothing to wait for.
+    #[serde(alias = "Output")]
     Nothing,
     /// All its requests to be answered.
     Answers,
@@ -38,8 +40,6 @@ pub(super) enum Wait {
     Upstream,
     /// Its instance to have a primary again.
     Held,
-    /// Itself to read what it was sent.
-    Output,
     /// Room for the rest of a long request.
     Room,
     /// A time.
@@ -100,8 +100,9 @@ impl<S> Client<S> {
         !self.output.is_empty() || self.wire.has_unsent()
     }
 
-    pub(super) fn is_congested(&self) -> bool {
-        self.output.len() - self.written >= MOST_OUTPUT
+    /// How much it has not read of what it was answered, beside what is on its way.
+    pub(super) fn unread(&self) -> usize {
+        self.output.len() - self.written
     }
 }
 
@@ -194,6 +195,7 @@ impl<W: World> Exchange<W> {
                 }
                 self.pause(key);
                 self.send_much(key);
+                self.keep_pace_of(key);
                 self.watch_client(key);
                 self.read_on(key);
             }
@@ -386,7 +388,6 @@ impl<W: World> Exchange<W> {
         let still_waits = match client.wait {
             Wait::Answers => is_amidst,
             Wait::Block => client.in_flight > 0,
-            Wait::Output => client.is_congested(),
             Wait::Room => {
                 let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
                 upstream.filter(|upstream| !upstream.has_room()).map(|upstream| upstream.crowded.push(key)).is_some()
@@ -400,6 +401,7 @@ impl<W: World> Exchange<W> {
         if client.needs == 0 || client.input.len() >= client.needs {
             self.take_in_what_waits(key);
         }
+        self.keep_pace_of(key);
         self.end_if_done(key);
         self.watch_client(key);
         if self.clients.get(key).is_some_and(|client| client.watched.reads && client.wire.has_more()) {
@@ -415,7 +417,7 @@ impl<W: World> Exchange<W> {
         let waits = client.wait == Wait::Block && client.in_flight > 0;
         if client.has_ended && (waits || is_broken_off) {
             self.drop_client(key, End::Order, Ending::Client);
-        } else if client.has_ended && client.in_flight == 0 && matches!(client.wait, Wait::Nothing | Wait::Output) {
+        } else if client.has_ended && client.wait == Wait::Nothing && !self.is_amidst(key) {
             self.leave(key);
         }
     }
@@ -440,10 +442,10 @@ impl<W: World> Exchange<W> {
         if end == End::Order {
             client.wire.end_in_order();
         }
-        if client.owns
-            && let Some(upstream) = client.upstream
-        {
-            self.disown(upstream);
+        match client.upstream {
+            Some(upstream) if client.owns => self.disown(upstream),
+            Some(upstream) => self.let_go(upstream, key),
+            None => {}
         }
     }
 
@@ -519,16 +521,12 @@ impl<W: World> Exchange<W> {
             if client.is_leaving && !client.wire.has_unsent() {
                 return self.drop_client(key, End::Order, Ending::Client);
             }
-        } else if client.written > MOST_OUTPUT {
+        } else if client.written > MOST_WRITTEN {
             client.output.drain(..client.written);
             client.written = 0;
         }
-        if !client.is_congested() {
-            if client.wait == Wait::Output {
-                self.todo.push_back(key);
-            }
-            let upstream = self.clients[key].upstream;
-            self.unstall_for(upstream, key);
+        if let Some(upstream) = client.upstream {
+            self.keep_pace(upstream, key);
         }
         self.watch_client(key);
     }

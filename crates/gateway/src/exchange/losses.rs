@@ -6,7 +6,7 @@ use tracing::debug;
 
 use super::clients::{End, Wait};
 use super::upstreams::{Phase, Upstream};
-use super::{ClientKey, Exchange, Timer, UpstreamKey};
+use super::{ClientKey, Exchange, UpstreamKey};
 use crate::commands::Kind;
 use crate::framing::{Framed, Framer};
 use crate::sight::{Ending, Trouble};
@@ -17,8 +17,6 @@ const SHARED_IDLE_FOR: Duration = Duration::from_secs(60);
 const OWN_IDLE_FOR: Duration = Duration::from_secs(1);
 /// How long a command takes at least behind which nobody else is sent.
 const SLOW_AFTER: Duration = Duration::from_millis(100);
-/// How long a slow client may keep others' answers waiting behind its own.
-pub(super) const STALL_FOR: Duration = Duration::from_secs(2);
 
 impl<W: World> Exchange<W> {
     pub(super) fn give_up(&mut self, key: UpstreamKey) {
@@ -164,22 +162,8 @@ impl<W: World> Exchange<W> {
         }
     }
 
-    /// A slow client keeps its upstream from being read, for a time if others have answers there too.
-    pub(super) fn stall(&mut self, key: UpstreamKey, by: ClientKey) {
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        if upstream.stalled_by.is_some() {
-            return;
-        }
-        upstream.stalled_by = Some(by);
-        if upstream.owner.is_none() {
-            self.stop_sharing(key);
-            self.set_timer(STALL_FOR, Timer::Unstall(key));
-        }
-        self.watch_upstream(key);
-    }
-
     /// Has others go elsewhere from now on.
-    fn stop_sharing(&mut self, key: UpstreamKey) {
+    pub(super) fn stop_sharing(&mut self, key: UpstreamKey) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         upstream.phase = Phase::Parting;
         upstream.is_open = false;
@@ -198,35 +182,6 @@ impl<W: World> Exchange<W> {
         let slow = shared.copied().filter(|key| self.upstreams.get(*key).is_some_and(is_slow));
         for key in slow.collect::<Vec<_>>() {
             self.stop_sharing(key);
-        }
-    }
-
-    pub(super) fn unstall_for(&mut self, key: Option<UpstreamKey>, by: ClientKey) {
-        let Some(key) = key else { return };
-        if let Some(upstream) = self.upstreams.get_mut(key)
-            && upstream.stalled_by == Some(by)
-        {
-            upstream.stalled_by = None;
-            self.watch_upstream(key);
-        }
-    }
-
-    /// A client that was too slow for too long ends, if others wait for what is behind its answer.
-    pub(super) fn unstall(&mut self, key: UpstreamKey) {
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        let Some(by) = upstream.stalled_by else { return };
-        // A rate is for all of an instance's clients together.
-        let is_muted = self.clients.get(by).is_some_and(|client| client.is_muted);
-        if !self.clients.contains_key(by) {
-            upstream.stalled_by = None;
-            self.watch_upstream(key);
-        } else if !is_muted && upstream.pending.iter().any(|pending| pending.client != by) {
-            upstream.stalled_by = None;
-            self.watch_upstream(key);
-            debug!("reset a client: it reads too slowly for those who wait behind it");
-            self.drop_client(by, End::Reset, Ending::Broken);
-        } else {
-            self.set_timer(STALL_FOR, Timer::Unstall(key));
         }
     }
 
@@ -258,6 +213,7 @@ impl<W: World> Exchange<W> {
                 client.owns = false;
             }
         }
+        self.end_slow_clients();
         self.learn_commands();
         self.ask_how_far();
         self.end_idle_clients();

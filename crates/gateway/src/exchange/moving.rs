@@ -18,7 +18,7 @@ use tracing::debug;
 use super::answers::{Pending, Special, What};
 use super::branches::PART_FOR;
 use super::clients::{Client, Wait};
-use super::losses::STALL_FOR;
+use super::pace::Stall;
 use super::upstreams::{Phase, Upstream};
 use super::{ClientKey, Exchange, HashMap, HashSet, Timer, UpstreamKey};
 use crate::connection::ClientAddr;
@@ -302,7 +302,7 @@ impl<W: World> Exchange<W> {
             replies: upstream.replies.clone(),
             partial: Bytes(upstream.partial.clone()),
             in_message: upstream.in_message,
-            stalled_by: upstream.stalled_by.map(number),
+            stalled_by: upstream.stalled.map(|stall| number(stall.by)),
             tries: upstream.tries,
         })
     }
@@ -427,7 +427,7 @@ impl<W: World> Exchange<W> {
         upstream.replies = moved.replies;
         upstream.partial = moved.partial.0;
         upstream.in_message = moved.in_message;
-        upstream.stalled_by = taking.client(moved.stalled_by);
+        upstream.stalled = taking.client(moved.stalled_by).map(|by| Stall { by, since: now });
         upstream.tries = moved.tries;
         for mut pending in moved.pending {
             if let What::Special(special) = &mut pending.what
@@ -445,16 +445,13 @@ impl<W: World> Exchange<W> {
         upstream.watched = Interest { reads: true, ..Interest::default() };
         let watched = self.world.watch(&wire, Self::upstream_token(key), upstream.watched, true);
         upstream.wire = Some(wire);
-        let (phase, is_stalled) = (upstream.phase, upstream.stalled_by.is_some());
+        let phase = upstream.phase;
         if let Err(error) = watched {
             debug!(%error, "a connection to a node can't be watched");
             return self.lose(key);
         }
         if phase == Phase::Parting && !leads && moved.reader.is_none() {
             self.set_timer(PART_FOR, Timer::Part(key));
-        }
-        if is_stalled {
-            self.set_timer(STALL_FOR, Timer::Unstall(key));
         }
     }
 

@@ -146,7 +146,7 @@ impl<W: World> Exchange<W> {
         let now = self.world.now();
         let client = self.clients.get_mut(key)?;
         let branch = self.branches.get_mut(client.branch)?;
-        if client.owns || branch.is_held() || !branch.replicas.answers(&client.standing) {
+        if client.owns || client.is_slow() || branch.is_held() || !branch.replicas.answers(&client.standing) {
             return self.place(key, false);
         }
         if let Some(current) = client.upstream

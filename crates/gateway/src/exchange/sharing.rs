@@ -7,7 +7,7 @@ use crate::session::Standing;
 use crate::world::World;
 
 /// In a simulation little is much: so all of this comes about there.
-const IS_SIMULATED: bool = cfg!(any(test, feature = "simulation"));
+pub(super) const IS_SIMULATED: bool = cfg!(any(test, feature = "simulation"));
 
 /// How much an engine reads of a connection in one turn of its own loop: more of that waits for the next.
 const TURN: usize = if IS_SIMULATED { 64 } else { 16 * 1024 };

@@ -10,6 +10,7 @@ use tracing::debug;
 use super::answers::{Pending, Special, What};
 use super::branches::Branch;
 use super::clients::{End, Wait, is_passing};
+use super::pace::Stall;
 use super::{BranchKey, ClientKey, Exchange, Timer, UpstreamKey};
 use crate::replies::Replies;
 use crate::session::Standing;
@@ -85,7 +86,8 @@ pub(super) struct Upstream<S> {
     /// How many bytes a reply has, about, and how many were read since the last one.
     pub(super) reply_length: usize,
     pub(super) read_since: usize,
-    pub(super) stalled_by: Option<ClientKey>,
+    /// Why it is not read now.
+    pub(super) stalled: Option<Stall>,
     pub(super) tries: u32,
     pub(super) dials_until: Instant,
     pub(super) watched: Interest,
@@ -189,11 +191,13 @@ impl<W: World> Exchange<W> {
     pub(super) fn place(&mut self, key: ClientKey, own: bool) -> Option<UpstreamKey> {
         let client = self.clients.get(key)?;
         if let Some(upstream) = client.upstream
-            && (client.owns || !own)
             && let Some(at) = self.upstreams.get(upstream)
             && at.is_open
             && at.reader.is_none()
-            && (client.owns || client.in_flight > 0 || !at.is_spare && !at.is_full())
+            && (client.owns
+                || !own
+                    && at.owner.is_none()
+                    && (client.in_flight > 0 || !at.is_spare && !at.is_full() && !client.is_slow()))
         {
             return Some(upstream);
         }
@@ -212,10 +216,10 @@ impl<W: World> Exchange<W> {
             self.drop_client(key, End::Reset, Ending::Node);
             return None;
         }
-        let own = own || client.needs_own();
+        let own = own || client.needs_own() || client.is_slow();
         if let Some(current) = client.upstream
-            && (client.owns || !own)
             && let Some(upstream) = self.upstreams.get_mut(current)
+            && (client.owns || !own && upstream.owner.is_none())
             && upstream.phase != Phase::Parting
             && upstream.reader.is_none()
         {
@@ -324,7 +328,7 @@ impl<W: World> Exchange<W> {
             is_spare: false,
             reply_length: 0,
             read_since: 0,
-            stalled_by: None,
+            stalled: None,
             tries: 0,
             dials_until: now + DIAL_FOR,
             watched: Interest::default(),
@@ -543,7 +547,7 @@ impl<W: World> Exchange<W> {
     pub(super) fn watch_upstream(&mut self, key: UpstreamKey) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let Some(wire) = &upstream.wire else { return };
-        let is_stalled = upstream.stalled_by.is_some();
+        let is_stalled = upstream.stalled.is_some();
         // That a connection has come about is told as room to write.
         let interest = match upstream.phase {
             Phase::Connecting => Interest { writes: true, ..Interest::default() },

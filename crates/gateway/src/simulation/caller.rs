@@ -226,6 +226,8 @@ impl Caller {
                 return self.hear_message(&words);
             }
             Some(b"invalidate") if value[0] == b'>' => {
+                // It may be of what is not answered.
+                self.skip_what_is_not_answered(around);
                 match words.get(1) {
                     Some(key) => drop(self.stale.remove(key)),
                     None => {
