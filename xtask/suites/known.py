@@ -42,8 +42,6 @@ LEFT_OUT = {
     "Timedout script does not cause a false dead client": "It starts a script without an end, and at once asks for something by "
     "way of another client: that waits behind the script, over the same connection.",
     "Timedout scripts and unblocked command": "It has a script look for the name of a connection in CLIENT LIST.",
-    "Active defrag big list": "It sends 240 MB of requests before it reads an answer. The gateway takes no more from a client "
-    "that has left 1 MiB of answers unread.",
     "/.*(slave buffer are counted correctly|replica buffer don't induce eviction)": "They find a connection in CLIENT LIST.",
 }
 

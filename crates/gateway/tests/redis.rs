@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
 use model::Vip;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, BufStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, BufStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -232,6 +233,70 @@ async fn a_client_that_does_not_wait_for_answers_is_not_read_faster_than_its_nod
         }
     };
     soon(async { tokio::join!(sending, receiving) }).await;
+}
+
+/// Sends requests one after another, and reads nothing meanwhile.
+async fn ask_without_reading(vip: Vip, requests: &[Vec<u8>]) -> TcpStream {
+    let mut stream = TcpStream::connect(vip.0).await.unwrap();
+    timeout(Duration::from_secs(30), async {
+        for request in requests {
+            stream.write_all(request).await.unwrap();
+        }
+    })
+    .await
+    .expect("all is taken, though nothing is read");
+    stream
+}
+
+async fn read_exactly(stream: &mut TcpStream, expected: impl Iterator<Item = Vec<u8>>) {
+    let mut stream = BufReader::new(stream);
+    for expected in expected {
+        let mut said = vec![0; expected.len()];
+        soon(stream.read_exact(&mut said)).await.unwrap();
+        assert!(said == expected, "{} instead of {}", said.escape_ascii(), expected.escape_ascii());
+    }
+}
+
+fn echo(number: usize, length: usize) -> (Vec<u8>, Vec<u8>) {
+    let value = format!("${length}\r\n{number:0length$}\r\n").into_bytes();
+    ([&b"*2\r\n$4\r\nECHO\r\n"[..], &value].concat(), value)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_much_before_reading_is_answered_and_nobody_waits_behind_it() {
+    let redis = Redis::start(&[]);
+    let (_rig, vip) = led_to(&redis).await;
+    let mut other = Caller::connect(vip).await;
+    assert_eq!(other.ask("PING").await, "+PONG");
+    let (requests, replies): (Vec<_>, Vec<_>) = (0..16_000).map(|number| echo(number, 8 * 1024)).unzip();
+    let requests = Arc::new(requests);
+    let before = resident_kib();
+    let asked = requests.clone();
+    let asking = tokio::spawn(async move { ask_without_reading(vip, &asked).await });
+    while !asking.is_finished() {
+        assert_eq!(other.ask("PING").await, "+PONG");
+    }
+    let mut stream = asking.await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(other.ask("PING").await, "+PONG");
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 24 * 1024, "the gateway keeps {grown} KiB of what the engine would keep");
+    drop(requests);
+    read_exactly(&mut stream, replies.into_iter()).await;
+}
+
+#[tokio::test]
+async fn who_becomes_another_amid_much_that_it_does_not_read_is_answered() {
+    let redis = Redis::start(&[]);
+    let (_rig, vip) = led_to(&redis).await;
+    let ok = b"+OK\r\n".to_vec();
+    let of_one = |database: usize| {
+        let select = format!("*2\r\n$6\r\nSELECT\r\n$1\r\n{database}\r\n").into_bytes();
+        [(select, ok.clone())].into_iter().chain((0..2000).map(|number| echo(number, 8 * 1024)))
+    };
+    let (requests, replies): (Vec<_>, Vec<_>) = of_one(1).chain(of_one(2)).unzip();
+    let mut stream = ask_without_reading(vip, &requests).await;
+    read_exactly(&mut stream, replies.into_iter()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
