@@ -133,6 +133,11 @@ impl Session {
             || !self.settings.is_empty()
     }
 
+    /// It watches nothing any more; answers whether it did, here and elsewhere.
+    pub(crate) fn unwatch(&mut self) -> (bool, bool) {
+        (std::mem::take(&mut self.watches), std::mem::take(&mut self.watched_elsewhere))
+    }
+
     /// Whether there is something that ends unseen when a node chooses to end a connection.
     pub(crate) fn waits_for_messages(&self) -> bool {
         !self.topics.is_empty() || self.tracking.is_some()

@@ -235,6 +235,41 @@ async fn a_client_that_does_not_wait_for_answers_is_not_read_faster_than_its_nod
     soon(async { tokio::join!(sending, receiving) }).await;
 }
 
+#[tokio::test]
+async fn what_a_subscriber_watches_it_watches_still_after_a_refused_transaction() {
+    let (redis, other) = (Redis::start(&[]), Redis::start(&[]));
+    let (rig, vip) = led_to(&redis).await;
+    let mut caller = Caller::connect(vip).await;
+    assert_eq!(caller.ask("WATCH k").await, "+OK");
+    caller.subscribe("news").await;
+    caller.send("MULTI\nDISCARD\nUNSUBSCRIBE").await;
+    for start in ["-ERR Can't execute 'multi'", "-ERR Can't execute 'discard'"] {
+        assert!(caller.receive().await.starts_with(start));
+    }
+    for line in ["*3", "$11", "unsubscribe", "$4", "news", ":0"] {
+        assert_eq!(caller.receive().await, line);
+    }
+    rig.enforce(2, &[route(1, vip, target_at(other.addr, 1))]).await;
+    assert_eq!(caller.ask("MULTI").await, "+OK");
+    assert_eq!(caller.ask("SET k v").await, "+QUEUED");
+    assert_eq!(caller.ask("EXEC").await, "*-1", "it may have changed");
+}
+
+#[tokio::test]
+async fn scripts_of_a_transaction_are_there_after_a_switch() {
+    let (redis, other) = (Redis::start(&[]), Redis::start(&[]));
+    let (rig, vip) = led_to(&redis).await;
+    let mut caller = Caller::connect(vip).await;
+    assert_eq!(caller.ask("MULTI").await, "+OK");
+    assert_eq!(caller.ask("SCRIPT LOAD 'return 7'").await, "+QUEUED");
+    caller.send("EXEC").await;
+    assert_eq!(caller.receive().await, "*1");
+    assert_eq!(caller.receive().await, "$40");
+    let hash = caller.receive().await;
+    rig.enforce(2, &[route(1, vip, target_at(other.addr, 1))]).await;
+    assert_eq!(caller.ask(&format!("EVALSHA {hash} 0")).await, ":7");
+}
+
 /// Sends requests one after another, and reads nothing meanwhile.
 async fn ask_without_reading(vip: Vip, requests: &[Vec<u8>]) -> TcpStream {
     let mut stream = TcpStream::connect(vip.0).await.unwrap();

@@ -72,6 +72,11 @@ pub(super) enum Special {
     Watch {
         did: bool,
     },
+    /// It ends what the client watches, unless it is refused: then that is so again.
+    Unwatch {
+        watches: bool,
+        watched_elsewhere: bool,
+    },
     /// It has set something that is not known here, and can't be set again.
     Binds,
     /// Nothing: the client is told this.
@@ -262,7 +267,10 @@ impl<W: World> Exchange<W> {
             && match &front.what {
                 What::Plain => true,
                 What::Queued => !begins || bytes[0] != b'-',
-                What::Special(what) => matches!(**what, Special::Blocked { .. }) && (!begins || bytes[0] != b'-'),
+                What::Special(what) => {
+                    let may_be_long = matches!(**what, Special::Blocked { .. } | Special::Unwatch { .. });
+                    may_be_long && (!begins || bytes[0] != b'-')
+                }
             };
         match upstream.replies.follow(bytes, 0) {
             Reach::GoesOn(to) if passes => {
@@ -423,6 +431,11 @@ impl<W: World> Exchange<W> {
             }
             // What it executes later is not as if something had changed that it was not let watch.
             Special::Watch { did: false } if is_error => client.session().watches = false,
+            // As a subscriber's is who speaks RESP2.
+            Special::Unwatch { watches, watched_elsewhere } if is_error && !reply.starts_with(b"-EXECABORT") => {
+                client.session().watches |= *watches;
+                client.session().watched_elsewhere |= *watched_elsewhere;
+            }
             Special::Binds if !is_error => client.session().is_bound = true,
             // The transaction that is open may be of a later one, sent before this was refused.
             Special::Begin if is_error && !begins_again => client.session().transaction = None,
@@ -454,7 +467,7 @@ impl<W: World> Exchange<W> {
                 self.answered(client_key);
                 return self.forget_session(client_key);
             }
-            Special::Load(body) if !is_error => client.guest.instance.keep_script(body),
+            Special::Load(body) if !is_error => client.keep_script(body),
             Special::FlushScripts if !is_error => client.guest.instance.forget_scripts(),
             _ => {}
         }

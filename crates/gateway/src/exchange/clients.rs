@@ -88,6 +88,13 @@ impl<S> Client<S> {
         self.session.get_or_insert_default()
     }
 
+    /// Keeps a script that it has brought along for the next primary; a stranger's is refused.
+    pub(super) fn keep_script(&self, body: &[u8]) {
+        if self.standing.login.is_some() || !self.guest.instance.asks_for_password() {
+            self.guest.instance.keep_script(body);
+        }
+    }
+
     pub(super) fn needs_own(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.needs_own())
     }

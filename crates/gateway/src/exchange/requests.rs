@@ -47,6 +47,15 @@ impl<'a> Request<'a> {
     }
 }
 
+/// What is to come of a request that ends what a client watches.
+fn ends_watch(watches: bool, watched_elsewhere: bool) -> What {
+    if watches || watched_elsewhere {
+        What::Special(Box::new(Special::Unwatch { watches, watched_elsewhere }))
+    } else {
+        What::Plain
+    }
+}
+
 impl<W: World> Exchange<W> {
     /// Does what a request asks for, or sends it on. Whether it was taken: otherwise the client waits, and the request is
     /// looked at again when it goes on.
@@ -80,7 +89,7 @@ impl<W: World> Exchange<W> {
             Kind::Plain => self.pass(key, request, command, false),
             Kind::Eval => {
                 if request.len() > 2 {
-                    client.guest.instance.keep_script(request.arg(1));
+                    client.keep_script(request.arg(1));
                 }
                 self.pass(key, request, command, false)
             }
@@ -218,10 +227,9 @@ impl<W: World> Exchange<W> {
             Kind::Exec if session.watched_elsewhere && in_flight > 0 => return self.is_answered(key),
             Kind::Exec => {
                 let spoilt = session.transaction.take().is_some_and(|transaction| transaction.is_spoilt);
-                let is_void = std::mem::take(&mut session.watched_elsewhere) && !spoilt;
-                session.watches = false;
-                if !is_void {
-                    self.send(key, upstream, request.list(), command, What::Plain);
+                let (watches, watched_elsewhere) = session.unwatch();
+                if !watched_elsewhere || spoilt {
+                    self.send(key, upstream, request.list(), command, ends_watch(watches, watched_elsewhere));
                     return true;
                 }
                 // The keys it watched may have changed in between.
@@ -231,9 +239,8 @@ impl<W: World> Exchange<W> {
             }
             Kind::Discard => {
                 session.transaction = None;
-                session.watches = false;
-                session.watched_elsewhere = false;
-                self.send(key, upstream, request.list(), command, What::Plain);
+                let (watches, watched_elsewhere) = session.unwatch();
+                self.send(key, upstream, request.list(), command, ends_watch(watches, watched_elsewhere));
             }
             Kind::Quit => return self.quit(key),
             Kind::Reset => return self.reset(key, request, command),
@@ -247,6 +254,11 @@ impl<W: World> Exchange<W> {
             | Kind::Wait => {
                 if let Some(transaction) = &mut session.transaction {
                     transaction.add(request.list());
+                }
+                match command.kind {
+                    Kind::Eval if request.len() > 2 => client.keep_script(request.arg(1)),
+                    Kind::Script if request.len() == 3 && request.is(1, "load") => client.keep_script(request.arg(2)),
+                    _ => {}
                 }
                 self.send(key, upstream, request.list(), command, What::Queued);
             }
@@ -291,17 +303,16 @@ impl<W: World> Exchange<W> {
     }
 
     fn unwatch(&mut self, key: ClientKey, request: &Request<'_>, command: Command) -> bool {
-        if !self.pass(key, request, command, false) {
+        if request.len() > 1 {
+            return self.pass(key, request, command, false);
+        }
+        let session = self.clients.get(key).and_then(|client| client.session.as_ref());
+        let (watches, elsewhere) = session.map_or((false, false), |of| (of.watches, of.watched_elsewhere));
+        if !self.pass_as(key, request.list(), command, false, ends_watch(watches, elsewhere)) {
             return false;
         }
-        if request.len() > 1 {
-            return true;
-        }
-        if let Some(client) = self.clients.get_mut(key)
-            && let Some(session) = &mut client.session
-        {
-            session.watches = false;
-            session.watched_elsewhere = false;
+        if let Some(session) = self.clients.get_mut(key).and_then(|client| client.session.as_mut()) {
+            session.unwatch();
         }
         true
     }
