@@ -63,7 +63,9 @@ impl Author<'_> {
 
     fn words(&mut self) -> Vec<String> {
         self.mood.said += 1;
-        if self.password.is_some() && !self.mood.is_signed_in && !self.chance.one_in(6) {
+        // Within a transaction it would have the bytes pass that come after, which a switch ends.
+        let may_sign_in = self.password.is_some() && !self.mood.is_signed_in && !self.mood.in_transaction;
+        if may_sign_in && !self.chance.one_in(6) {
             return self.sign_in();
         }
         let value = self.value();
