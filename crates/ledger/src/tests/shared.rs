@@ -1,5 +1,6 @@
 //! What holds where several servers share a ledger, and where their store dies beneath them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,13 +11,13 @@ use super::Kept;
 use crate::harness::Cluster;
 use crate::*;
 
-fn open(url: &str) -> Ledger {
-    Ledger::postgres(PostgresAddress::parse(url, None).unwrap()).unwrap()
+fn open(url: &str, folder: &Path) -> Ledger {
+    Ledger::postgres(PostgresAddress::parse(url, None).unwrap(), folder).unwrap()
 }
 
 fn servers(count: usize) -> Vec<Ledger> {
-    let Kept::Database(url) = Kept::fresh("on_postgres").0 else { unreachable!("it is a database") };
-    (0..count).map(|_| open(&url)).collect()
+    let (kept, _) = Kept::fresh("on_postgres");
+    (0..count).map(|_| kept.open()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -125,7 +126,8 @@ async fn where_the_store_crashes_under_load_what_was_answered_is_there_once_and_
     let mut cluster = Cluster::start();
     let url = cluster.url();
     // What one of them left unfinished another's transactions come after.
-    let servers = [open(&url), open(&url)];
+    let folder = tempfile::tempdir().unwrap();
+    let servers = [open(&url, folder.path()), open(&url, folder.path())];
     let answered = Arc::new(AtomicI64::new(0));
     let (failed, until) = (Arc::new(AtomicI64::new(0)), Instant::now() + Duration::from_secs(6));
     let writers = (0..8).map(|nth: usize| {
@@ -164,7 +166,8 @@ async fn where_the_store_crashes_under_load_what_was_answered_is_there_once_and_
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn while_the_store_is_away_whoever_asks_is_told_in_time_and_soon_when_it_is_away_for_long() {
     let mut cluster = Cluster::start();
-    let ledger = open(&cluster.url());
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(&cluster.url(), folder.path());
     ledger.write(|tx| set_meta_text(tx, "a", "b")).await.unwrap();
     tokio::task::block_in_place(|| cluster.crash());
     let timed = async || {
