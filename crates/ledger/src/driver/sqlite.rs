@@ -307,7 +307,8 @@ mod tests {
             answered.try_iter().filter(|(name, _)| *name != "huge").collect::<Vec<_>>(),
             [("small", true), ("little", true)]
         );
-        let kept: Vec<Row> = query(&connection, "select name from meta where name <> 'store' order by name", &[]).unwrap();
+        let kept: Vec<Row> =
+            query(&connection, "select name from meta where name <> 'store' order by name", &[]).unwrap();
         assert_eq!(kept, [Row(vec!["little".into()]), Row(vec!["small".into()])]);
     }
 }
