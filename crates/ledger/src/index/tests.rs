@@ -1,6 +1,8 @@
 //! The index is held against a plain list of what was done, over random histories with restarts and kills. A history is
 //! made of its seed: `OPENCRS_TASK_SEEDS=0-4999` runs so many.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -178,16 +180,7 @@ impl History {
         if end.is_none() {
             self.claims.push(claim);
         }
-        let entry = Entry {
-            passed: None,
-            state: "{}".into(),
-            cursor: Cursor::start("a", Millis(0)),
-            progress: 0.5,
-            end,
-            parked_until: None,
-            can_be_cancelled: true,
-            at: Millis(self.now),
-        };
+        let entry = entry(end, self.now);
         let ledger = self.ledger();
         let journal: &dyn Journal<World> = &ledger;
         journal.append(claim, entry, vec![]).await.unwrap();
@@ -276,6 +269,19 @@ impl History {
         let filter = random_filter(&mut self.random, self.now);
         let page = (self.random.random_range(1..30), self.random.random_range(0..20));
         check(&self.ledger(), &self.tasks, &filter, page);
+    }
+}
+
+fn entry(end: Option<End>, at: i64) -> Entry {
+    Entry {
+        passed: None,
+        state: "{}".into(),
+        cursor: Cursor::start("a", Millis(0)),
+        progress: 0.5,
+        end,
+        parked_until: None,
+        can_be_cancelled: true,
+        at: Millis(at),
     }
 }
 
@@ -453,58 +459,4 @@ fn check_checkpoints_of_changing_tasks(kept: Kept) {
 fn a_checkpoint_that_was_written_while_tasks_changed_is_followed() {
     check_checkpoints_of_changing_tasks(Kept::in_file());
     check_checkpoints_of_changing_tasks(Kept::in_database());
-}
-
-/// A standby that was behind has taken over: it is where it was once, and goes another way from there.
-#[test]
-fn a_store_that_has_lost_its_latest_transactions_is_listed_as_it_is() {
-    const TABLES: [&str; 4] = ["task", "hold", "meta", "task_change"];
-    let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    // How many transactions come after the loss, before a server that knows of the lost ones is asked.
-    for later in [0, 1, 2, 3, 9] {
-        let mut history = History::new(later, Kept::in_database());
-        tokio.block_on(async {
-            history.submit().await;
-            let keep = |tx: &mut dyn Tx| {
-                TABLES.iter().try_for_each(|table| say(tx, &format!("create table kept_{table} as table {table}")))
-            };
-            history.servers[0].write(keep).await.unwrap();
-            let before = history.tasks.clone();
-            for _ in 0..3 {
-                history.submit().await;
-                history.claim().await;
-                history.check();
-            }
-            history.servers[1].save_index();
-            let lose = |tx: &mut dyn Tx| {
-                for table in TABLES {
-                    say(tx, &format!("delete from {table}"))?;
-                    say(tx, &format!("insert into {table} select * from kept_{table}"))?;
-                }
-                // The same ids are given again.
-                tx.rows("select setval('task_id_seq', (select max(id) from task))", &[]).map(drop)
-            };
-            history.servers[0].write(lose).await.unwrap();
-            history.tasks = before;
-            history.claims.clear();
-            for nth in 0..later as usize {
-                // The other one is not told of any.
-                let server = history.servers.swap_remove(1);
-                history.submit().await;
-                history.servers.push(server);
-                if nth == 0 {
-                    history.ledger().list_tasks(&TaskFilter::default(), 1, 0).unwrap();
-                }
-            }
-            history.servers.reverse();
-            (0..50).for_each(|_| history.check());
-            // One that starts on a checkpoint of what was lost.
-            history.servers = vec![history.kept.open()];
-            (0..50).for_each(|_| history.check());
-        });
-    }
-}
-
-fn say(tx: &mut dyn Tx, sql: &str) -> Result<()> {
-    tx.exec(sql, &[]).map(drop)
 }
