@@ -52,7 +52,7 @@ enum Failure {
     /// The store was lost before the commit: nothing was written.
     Lost(Error),
     /// The store was lost while it committed: if it did, this was kept.
-    Unsure(Error, Kept),
+    Unsure(Error, Box<Kept>),
 }
 
 /// What a batch that was committed has of each transaction, as that wanted or not, and what they did to tasks: what gave the
@@ -114,7 +114,7 @@ impl Writer {
                 }
                 Failure::Lost(error) => error,
                 Failure::Unsure(error, kept) => match self.was_committed() {
-                    Some(true) => return self.answer(batch, kept),
+                    Some(true) => return self.answer(batch, *kept),
                     Some(false) => error,
                     // Nobody can know. What reads the ledger again finds out.
                     None => return batch.into_iter().for_each(|waiting| waiting.job.finish(Err(again(&error)))),
@@ -301,7 +301,7 @@ fn run_batch(
     let (committed, kept) = (session.hear(), Kept { each, changes, versions: (before, after) });
     match committed {
         Ok(()) => Ok(kept),
-        Err(error @ Error::Unavailable(_)) => Err(Failure::Unsure(error, kept)),
+        Err(error @ Error::Unavailable(_)) => Err(Failure::Unsure(error, Box::new(kept))),
         Err(error) => Err(Failure::Broken(error)),
     }
 }
