@@ -7,12 +7,15 @@
 //! bin, where no keeper touches them; the others have been deleted. Flows have names that no binary has: a server that is
 //! started on it says so of the open ones, and leaves them as they are. The same numbers give the same history.
 
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use flow::{Clock, SystemClock};
-use ledger::{Instance, Ledger, insert_instance};
+use ledger::harness::Cluster;
+use ledger::{Instance, Ledger, PostgresAddress, insert_instance};
 use model::{InstanceId, TASK_TYPES};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -78,16 +81,111 @@ pub(crate) async fn write(file: &Path, tasks: u64, instances: u64) -> anyhow::Re
     Ok(())
 }
 
+/// The columns of a task that a history has; the others have what they have by themselves.
+const COLUMNS: &str =
+    "account, caller, instance, instance_name, project, type, flow, state, cursor, result, progress, code,
+    message, started_at, ended_at, lease_until, size, fence, first_state";
+
 fn write_tasks(connection: &Connection, tasks: u64, instances: u64) -> anyhow::Result<()> {
-    let mut insert = connection.prepare(
-        "insert into task (account, caller, instance, instance_name, project, type, flow, state, cursor, result, progress,
-            code, message, started_at, ended_at, fence, lease_until, first_state, size)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1, ?16, ?8, ?17)",
-    )?;
+    let values = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 1, ?8";
+    let mut insert = connection.prepare(&format!("insert into task ({COLUMNS}) values ({values})"))?;
+    for (nth, row) in (1..).zip(rows(tasks, instances)) {
+        insert.execute(params![
+            row.account,
+            row.caller,
+            row.instance.as_str(),
+            row.name,
+            row.project,
+            TASK_TYPES[row.kind].code,
+            row.flow,
+            row.state,
+            row.cursor,
+            row.result,
+            row.progress,
+            row.code,
+            row.message,
+            row.started_at,
+            row.ended_at,
+            row.lease_until,
+            row.size,
+        ])?;
+        progress_of(nth, tasks);
+    }
+    Ok(())
+}
+
+/// How many rows are copied at a time.
+const COPIED: usize = 1_000_000;
+
+/// The same in a new ledger of a cluster's, into which it is copied.
+pub(crate) async fn copy(url: &str, folder: &Path, tasks: u64, instances: u64) -> anyhow::Result<()> {
+    let ledger = Ledger::postgres(PostgresAddress::parse(url, None)?, folder)?;
+    let living: Vec<Instance> = (0..instances.min(LIVING)).map(living).collect();
+    ledger.write(move |tx| -> ledger::Result<()> { living.iter().try_for_each(|it| insert_instance(tx, it)) }).await?;
+    drop(ledger);
+
+    let mut all = rows(tasks, instances);
+    for from in (0..tasks).step_by(COPIED) {
+        let mut file = tempfile::NamedTempFile::new()?;
+        // The store's own user reads it.
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        let mut out = BufWriter::new(file.as_file_mut());
+        for row in all.by_ref().take(COPIED) {
+            row.write(&mut out)?;
+        }
+        out.flush()?;
+        drop(out);
+        Cluster::say_at(url, &format!("copy task ({COLUMNS}) from '{}'", file.path().display()));
+        progress_of(tasks.min(from + COPIED as u64), tasks);
+    }
+    let version = format!("insert into meta (name, number, text) values ('task-version', {tasks}, 'seed')");
+    // As the store does by itself after a while.
+    for sql in [version.as_str(), "vacuum (analyze) task", "checkpoint"] {
+        Cluster::say_at(url, sql);
+    }
+    Ok(())
+}
+
+/// A task of a history.
+struct TaskRow {
+    account: i64,
+    caller: String,
+    instance: InstanceId,
+    name: String,
+    project: i64,
+    kind: usize,
+    flow: String,
+    state: String,
+    cursor: String,
+    result: i64,
+    progress: f64,
+    code: &'static str,
+    message: &'static str,
+    started_at: i64,
+    ended_at: Option<i64>,
+    lease_until: i64,
+    size: i64,
+}
+
+impl TaskRow {
+    /// As PostgreSQL copies it; nothing in it needs to be told from what separates.
+    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let TaskRow { account, caller, instance, name, project, flow, state, cursor, result, .. } = self;
+        let (kind, ended_at) = (TASK_TYPES[self.kind].code, self.ended_at.map_or("\\N".into(), |at| at.to_string()));
+        write!(
+            out,
+            "{account}\t{caller}\t{instance}\t{name}\t{project}\t{kind}\t{flow}\t{state}\t{cursor}\t{result}\t"
+        )?;
+        let TaskRow { progress, code, message, started_at, lease_until, size, .. } = self;
+        writeln!(out, "{progress}\t{code}\t{message}\t{started_at}\t{ended_at}\t{lease_until}\t{size}\t1\t{state}")
+    }
+}
+
+fn rows(tasks: u64, instances: u64) -> impl Iterator<Item = TaskRow> {
     let flows: Vec<String> = TASK_TYPES.iter().map(|kind| kind.title.0.replace(' ', "-")).collect();
     let mut random = SmallRng::seed_from_u64(tasks ^ instances << 32);
     let begin = SystemClock.now().0 - SPAN;
-    for nth in 0..tasks {
+    (0..tasks).map(move |nth| {
         let of = Subject::random(&mut random, instances);
         let started_at = begin + (SPAN as f64 * by_day(nth as f64 / tasks as f64)) as i64;
         let took = random.random_range(30..8_000);
@@ -97,24 +195,25 @@ fn write_tasks(connection: &Connection, tasks: u64, instances: u64) -> anyhow::R
             0..4 => (4, 0.6, "FailedOperation.SystemError", "a node did not start within 30 s: address already in use"),
             _ => (2, 1.0, "", ""),
         };
-        let id = of.id();
-        let state = match result {
-            2 => String::new(),
-            _ => format!(
-                "{{\"instance\":\"{id}\",\"accepted_at\":{started_at},\"nodes\":[],\"before\":1024,\"after\":2048}}"
+        let (instance, since) = (of.id(), started_at + took * 9 / 10);
+        // Of what ended well nothing is kept but the last step.
+        let (state, cursor) = match result {
+            2 => (String::new(), "publish_routes".to_owned()),
+            _ => (
+                format!(
+                    "{{\"instance\":\"{instance}\",\"accepted_at\":{started_at},\"nodes\":[],\"before\":1024,\"after\":2048}}"
+                ),
+                format!("{{\"phase\":\"run\",\"step\":\"publish_routes\",\"since\":{since},\"tries\":0}}"),
             ),
         };
-        let ended_at = (result >= 2).then_some(started_at + took);
-        let since = started_at + took * 9 / 10;
-        let cursor = format!("{{\"phase\":\"run\",\"step\":\"publish_routes\",\"since\":{since},\"tries\":0}}");
-        insert.execute(params![
-            of.account,
-            of.caller(&mut random),
-            id.as_str(),
-            of.name(),
-            of.project(),
-            TASK_TYPES[kind].code,
-            flows[kind],
+        TaskRow {
+            account: of.account,
+            caller: of.caller(&mut random),
+            instance,
+            name: of.name(),
+            project: of.project(),
+            kind,
+            flow: flows[kind].clone(),
             state,
             cursor,
             result,
@@ -122,18 +221,17 @@ fn write_tasks(connection: &Connection, tasks: u64, instances: u64) -> anyhow::R
             code,
             message,
             started_at,
-            ended_at,
-            since + 15_000,
-            1024 << (of.number % 4),
-        ])?;
-        if nth % 1_000_000 == 999_999 {
-            progress_of(nth + 1, tasks);
+            ended_at: (result >= 2).then_some(started_at + took),
+            lease_until: since + 15_000,
+            size: 1024 << (of.number % 4),
         }
-    }
-    Ok(())
+    })
 }
 
 fn progress_of(done: u64, of: u64) {
+    if done % 1_000_000 != 0 {
+        return;
+    }
     progress(&format!("{} of {} million tasks", done / 1_000_000, of / 1_000_000));
 }
 

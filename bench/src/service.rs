@@ -50,7 +50,14 @@ impl Service {
     }
 
     pub(crate) fn start(data: &Path) -> anyhow::Result<Self> {
-        let mut server = Service::command("serve")?.arg("--data").arg(data).spawn().context("start opencrs")?;
+        Self::start_on(data, &[])
+    }
+
+    /// With settings.
+    pub(crate) fn start_on(data: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let mut command = Service::command("serve")?;
+        command.arg("--data").arg(data).envs(settings.iter().copied());
+        let mut server = command.spawn().context("start opencrs")?;
         let addr = first_line(server.stdout.take().context("its output")?)?;
         Ok(Service { addr, data: data.to_owned(), server })
     }

@@ -82,11 +82,17 @@ impl Cluster {
 
     /// Runs a statement.
     pub fn say(&self, sql: &str) {
-        self.session().expect("connect to PostgreSQL").say(sql).expect("what is said to PostgreSQL");
+        Self::say_at(&self.base(), sql);
     }
 
-    fn session(&self) -> crate::Result<Session> {
-        let address = PostgresAddress::parse(&self.base(), None)?;
+    /// Runs a statement where a ledger is kept, however long that takes.
+    pub fn say_at(url: &str, sql: &str) {
+        let mut session = Self::session(url).expect("connect to PostgreSQL");
+        session.be_patient().and_then(|()| session.say(sql)).expect("what is said to PostgreSQL");
+    }
+
+    fn session(url: &str) -> crate::Result<Session> {
+        let address = PostgresAddress::parse(url, None)?;
         std::thread::scope(|scope| {
             // Not a thread of a runtime, whatever called this is.
             let opening = scope.spawn(|| {
@@ -138,7 +144,7 @@ impl Cluster {
             .spawn();
         self.server = Some(server.expect("start PostgreSQL"));
         let until = Instant::now() + STARTS_WITHIN;
-        while let Err(error) = self.session() {
+        while let Err(error) = Self::session(&self.base()) {
             assert!(Instant::now() < until, "PostgreSQL does not start: {error}; {}", self.log());
             std::thread::park_timeout(Duration::from_millis(20));
         }

@@ -50,7 +50,11 @@ fn refused(error: Error) -> JournalError {
 
 fn record(tx: &mut dyn Tx, claim: Claim, entry: &Entry, writes: &[Write]) -> Result<()> {
     let until = entry.parked_until.unwrap_or(entry.at + LEASE);
-    let cursor = to_json(&entry.cursor)?;
+    // Of what ended well only the last step is told.
+    let cursor = match entry.end {
+        Some(End::Done) => entry.cursor.step.clone(),
+        _ => to_json(&entry.cursor)?,
+    };
     let changed = tx.exec(
         "update task set state = $3, cursor = $4, progress = case when progress < $5 then $5 else progress end,
             lease_until = case when $7 = 1 and woken = 1 then 0 else $6 end, parked = $7

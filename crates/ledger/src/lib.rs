@@ -3,7 +3,8 @@
 //! What must stay true:
 //! - An answer of [`Ledger::write`] has reached the disk.
 //! - A write is a retriable closure: it reads and writes the ledger and nothing else.
-//! - An answer of [`Ledger::list_tasks`] is of the latest state, whole: the index ([`index`]) is changed by each commit.
+//! - An answer of [`Ledger::list_tasks`] is of the latest state, whole: the index ([`index`]) is changed by each commit, and
+//!   follows those of other servers.
 //! - Reads have connections of their own and never wait for a writer.
 //! - Secrets come in sealed; nothing here can open them.
 
@@ -87,9 +88,10 @@ impl Ledger {
         Ok(Ledger(Arc::new(Store::Sqlite(driver::sqlite::Sqlite::open(file)?))))
     }
 
-    /// Opens the ledger in a database of PostgreSQL, making or upgrading it first. Blocks until that is done.
-    pub fn postgres(address: PostgresAddress) -> Result<Ledger> {
-        Ok(Ledger(Arc::new(Store::Postgres(driver::postgres::Postgres::open(address)?))))
+    /// Opens the ledger in a database of PostgreSQL, making or upgrading it first. Blocks until that is done. What makes the
+    /// next start quicker is kept in a folder, which may be shared, or lost.
+    pub fn postgres(address: PostgresAddress, folder: &Path) -> Result<Ledger> {
+        Ok(Ledger(Arc::new(Store::Postgres(driver::postgres::Postgres::open(address, folder)?))))
     }
 
     /// Whether other servers may read and write the same ledger.
@@ -132,11 +134,11 @@ impl Ledger {
         }
     }
 
-    /// What lists of tasks are answered by. A ledger that others write too has none: it would have to follow them.
-    pub(crate) fn index(&self) -> Option<&index::TaskIndex> {
+    /// What lists of tasks are answered by.
+    pub(crate) fn index(&self) -> &Arc<index::TaskIndex> {
         match &*self.0 {
-            Store::Sqlite(store) => Some(store.index()),
-            Store::Postgres(_) => None,
+            Store::Sqlite(store) => store.index(),
+            Store::Postgres(store) => store.index(),
         }
     }
 

@@ -14,6 +14,7 @@ const ON_SQLITE: &[&str] = &[
     include_str!("migrations/sqlite/0004_settings.sql"),
     include_str!("migrations/sqlite/0005_gateway.sql"),
     include_str!("migrations/sqlite/0006_index.sql"),
+    include_str!("migrations/sqlite/0007_feed.sql"),
 ];
 
 pub(crate) fn run_on_sqlite(file: &Path) -> Result<()> {
@@ -38,8 +39,11 @@ pub(crate) fn run_on_sqlite(file: &Path) -> Result<()> {
 const FIRST_ON_POSTGRES: i64 = 5;
 
 /// From [`FIRST_ON_POSTGRES`] on; the numbers are those of SQLite's.
-const ON_POSTGRES: &[&str] =
-    &[include_str!("migrations/postgres/0005_gateway.sql"), include_str!("migrations/postgres/0006_index.sql")];
+const ON_POSTGRES: &[&str] = &[
+    include_str!("migrations/postgres/0005_gateway.sql"),
+    include_str!("migrations/postgres/0006_index.sql"),
+    include_str!("migrations/postgres/0007_feed.sql"),
+];
 
 /// Of several servers that start together one does it, and the others wait.
 pub(crate) fn run_on_postgres(session: &mut Session) -> Result<()> {

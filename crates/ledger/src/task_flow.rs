@@ -15,7 +15,7 @@ pub struct TaskFlow {
     pub state: String,
     /// The state with which it began; empty where it has ended well.
     pub first_state: String,
-    /// Where it is; at the end, the last step.
+    /// Where it is; at the end, the last step, and where it has ended well nothing but that.
     pub cursor: Cursor,
     /// 1, and one more with each time it was tried again after its end.
     pub attempt: i64,
@@ -56,7 +56,7 @@ fn read_flow(row: &mut Row, from: usize) -> Result<TaskFlow> {
         flow: row.text(from)?,
         state: row.text(from + 1)?,
         first_state: row.text(from + 2)?,
-        cursor: row.parsed(from + 3, |text| serde_json::from_str(text).ok())?,
+        cursor: row.parsed(from + 3, read_cursor)?,
         attempt: row.int(from + 4)?,
         is_cancelled: row.int(from + 5)? != 0,
         is_parked: row.int(from + 6)? != 0,
@@ -65,6 +65,11 @@ fn read_flow(row: &mut Row, from: usize) -> Result<TaskFlow> {
         size: row.int(from + 9)?,
         partner: row.text_opt(from + 10)?.as_deref().and_then(InstanceId::parse),
     })
+}
+
+/// Of a task that ended well it is its last step alone.
+fn read_cursor(text: &str) -> Option<Cursor> {
+    if text.starts_with('{') { serde_json::from_str(text).ok() } else { Some(Cursor::start(text, Millis(0))) }
 }
 
 /// How a task's flow stands.
@@ -160,27 +165,21 @@ pub fn passed_since(reader: &mut dyn Reader, id: TaskId, seq: i64) -> Result<Vec
     rows.into_iter().map(read).collect()
 }
 
-/// How long the latest tasks of a type and flow took that ended well at their first attempt; at most `most`. On instances of
-/// this size, or of any.
-pub fn durations(
-    reader: &mut dyn Reader,
-    (kind, flow): (&str, &str),
-    size: Option<i64>,
-    most: i64,
-) -> Result<Vec<i64>> {
-    let rows = match size {
-        Some(size) => reader.rows(
-            "select ended_at - started_at from task where result = 2 and type = $1 and flow = $2 and size = $3 and attempt = 1
-             order by ended_at desc limit $4",
-            args![kind, flow, size, most],
-        )?,
-        None => reader.rows(
-            "select ended_at - started_at from task where result = 2 and type = $1 and flow = $2 and attempt = 1
-             order by ended_at desc limit $3",
-            args![kind, flow, most],
-        )?,
-    };
-    rows.into_iter().map(|row| row.int(0)).collect()
+/// How many of the latest tasks of a type tell how long one takes.
+const TELLING: i64 = 200;
+
+/// How long the latest tasks of a type and flow took that ended well at their first attempt; at most `most`, on instances of
+/// this size, or of any where there was none.
+pub fn durations(reader: &mut dyn Reader, (kind, flow): (&str, &str), size: i64, most: usize) -> Result<Vec<i64>> {
+    let rows = reader.rows(
+        "select ended_at - started_at, size from task where result = 2 and type = $1 and flow = $2 and attempt = 1
+         order by ended_at desc limit $3",
+        args![kind, flow, TELLING],
+    )?;
+    let all = rows.iter().map(|row| Ok((row.int(0)?, row.int(1)?))).collect::<Result<Vec<_>>>()?;
+    let of_size: Vec<_> = all.iter().filter(|(_, of)| *of == size).copied().collect();
+    let telling = if of_size.is_empty() { all } else { of_size };
+    Ok(telling.into_iter().take(most).map(|(took, _)| took).collect())
 }
 
 /// Whether a task is to be cancelled.

@@ -157,7 +157,7 @@ async fn all_let_go(cx: &Arc<FlowCx>) {
 async fn open_ledger(config: &Config, data: &DataFolder, random: &Random) -> anyhow::Result<Ledger> {
     let ledger = match config.store()? {
         None => Ledger::sqlite(&data.path().join("ledger.db")).context("open the ledger")?,
-        Some(address) => open_postgres(address).await.context("open the ledger")?,
+        Some(address) => open_postgres(address, data.path()).await.context("open the ledger")?,
     };
     let new_id = hex::encode(random.bytes::<16>());
     let is_alone = data.is_alone();
@@ -176,10 +176,10 @@ async fn open_ledger(config: &Config, data: &DataFolder, random: &Random) -> any
 }
 
 /// Both may be started at once, as when a machine starts.
-async fn open_postgres(address: PostgresAddress) -> ledger::Result<Ledger> {
+async fn open_postgres(address: PostgresAddress, folder: &Path) -> ledger::Result<Ledger> {
     let until = SystemClock.passed() + STORE_STARTS_WITHIN;
     loop {
-        match Ledger::postgres(address.clone()) {
+        match Ledger::postgres(address.clone(), folder) {
             Err(error @ ledger::Error::Unavailable(_)) if SystemClock.passed() < until => {
                 tracing::warn!(%error, "waits for the store");
                 SystemClock.sleep(Duration::from_secs(1)).await;

@@ -8,6 +8,7 @@ mod session;
 mod value;
 mod writer;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -19,14 +20,17 @@ pub use address::PostgresAddress;
 pub(crate) use session::{Session, Turn};
 pub(crate) use writer::TAKE_TURN;
 
-use self::readers::{PostgresReader, Readers, aside};
+pub(crate) use self::readers::aside;
+use self::readers::{PostgresReader, Readers};
 use self::writer::{Waiting, Writer};
 use super::{Commits, Error, Job, Reader, Result};
+use crate::index::{CHECKPOINT, TaskIndex};
 
 pub(crate) struct Postgres {
     jobs: Option<mpsc::Sender<Waiting>>,
     writer: Option<JoinHandle<()>>,
-    readers: Readers,
+    readers: Arc<Readers>,
+    index: Arc<TaskIndex>,
     /// Counts on whenever the ledger may have changed, as far as is known here.
     commits: Arc<Commits>,
     /// The store's own number of the latest commit that was seen.
@@ -37,7 +41,7 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     /// Makes or upgrades the ledger, and opens it. Blocks.
-    pub(crate) fn open(address: PostgresAddress) -> Result<Self> {
+    pub(crate) fn open(address: PostgresAddress, folder: &Path) -> Result<Self> {
         aside(|| {
             let address = Arc::new(address);
             let no_thread = |error: std::io::Error| Error::Unavailable(format!("no thread for it: {error}"));
@@ -45,19 +49,21 @@ impl Postgres {
             let driving = driving.worker_threads(1).thread_name("ledger-io").enable_all().build().map_err(no_thread)?;
             let handle = driving.handle().clone();
             let commits = Arc::new(Commits::default());
-            let readers = Readers::new(address.clone(), handle.clone(), commits.clone());
-            let seen = Mutex::new(-1);
-            let mut store = Postgres { jobs: None, writer: None, readers, commits, seen, driving: Some(driving) };
+            let readers = Arc::new(Readers::new(address.clone(), handle.clone(), commits.clone()));
             let mut session = Session::open(&address, Turn::Beside(handle.clone()))?;
             crate::migrations::run_on_postgres(&mut session)?;
             let name = writer::name(&mut session)?;
             drop(session);
+            let index = TaskIndex::open(&mut PostgresReader::of(&readers), folder.join(CHECKPOINT), true)?;
+            let (seen, driving) = (Mutex::new(-1), Some(driving));
+            let mut store = Postgres { jobs: None, writer: None, readers, index, commits, seen, driving };
             let (jobs, inbox) = mpsc::channel();
-            let writer = Writer::new(address.clone(), name, store.commits.clone());
+            let writer = Writer::new(address.clone(), name, store.commits.clone(), store.index.clone());
             let writing = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.write_all(&inbox));
             store.writer = Some(writing.map_err(no_thread)?);
             store.jobs = Some(jobs);
             handle.spawn(feed::listen(address, store.commits.clone()));
+            handle.spawn(feed::follow(store.readers.clone(), store.commits.clone(), store.index.clone()));
             Ok(store)
         })
     }
@@ -80,6 +86,11 @@ impl Postgres {
     /// Resolves at the next commit after it was called that is heard of, of this server or another.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.commits.happened()
+    }
+
+    /// What its tasks are found by.
+    pub(crate) fn index(&self) -> &Arc<TaskIndex> {
+        &self.index
     }
 
     pub(crate) fn submit(&self, job: Box<dyn Job>) {
@@ -110,5 +121,6 @@ impl Drop for Postgres {
         if let Some(driving) = self.driving.take() {
             driving.shutdown_background();
         }
+        self.index.save();
     }
 }

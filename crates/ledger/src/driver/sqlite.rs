@@ -11,7 +11,7 @@ use tokio::sync::futures::Notified;
 
 use super::{Commits, Error, Job, Reader, Result, Row, Tx, Value};
 use crate::TaskChange;
-use crate::index::{TaskIndex, next_version};
+use crate::index::{TaskIndex, count_version};
 
 /// The most transactions that share one commit, and so one wait for the disk.
 const BATCH: usize = 256;
@@ -37,7 +37,8 @@ impl Sqlite {
         let readers = (0..count).map(|_| open_reader(file)).collect::<Result<Vec<_>>>()?;
         let (jobs, inbox) = mpsc::channel();
         let commits = Arc::new(Commits::default());
-        let index = reading_on(&lock(&readers[0]), |reader| TaskIndex::open(reader, file))?;
+        let index =
+            reading_on(&lock(&readers[0]), |reader| TaskIndex::open(reader, file.with_extension("index"), false))?;
         let (counted, told) = (commits.clone(), index.clone());
         let writer = std::thread::Builder::new()
             .name("ledger".into())
@@ -52,7 +53,7 @@ impl Sqlite {
     }
 
     /// What its tasks are found by.
-    pub(crate) fn index(&self) -> &TaskIndex {
+    pub(crate) fn index(&self) -> &Arc<TaskIndex> {
         &self.index
     }
 
@@ -192,10 +193,10 @@ fn run_batch(connection: &mut Connection, batch: &mut [Box<dyn Job>], index: &Ar
     if changes.is_empty() {
         return Ok(tx.commit()?);
     }
-    let version = next_version(&mut SqliteTx(&tx, &mut Vec::new()))?;
+    let versions = count_version(&mut SqliteTx(&tx, &mut Vec::new()))?;
     let _gate = index.gate();
     tx.commit()?;
-    index.apply(version, changes);
+    index.apply(versions, changes);
     Ok(())
 }
 
@@ -299,13 +300,15 @@ mod tests {
             Box::new(Insert("huge", 10_000_000, answers.clone())),
             Box::new(Insert("little", 10, answers)),
         ];
-        let index = reading_on(&connection, |reader| TaskIndex::open(reader, &file)).unwrap();
+        let index =
+            reading_on(&connection, |reader| TaskIndex::open(reader, file.with_extension("index"), false)).unwrap();
         write_batch(&mut connection, batch, &Commits::default(), &index);
         assert_eq!(
             answered.try_iter().filter(|(name, _)| *name != "huge").collect::<Vec<_>>(),
             [("small", true), ("little", true)]
         );
-        let kept: Vec<Row> = query(&connection, "select name from meta order by name", &[]).unwrap();
+        let kept: Vec<Row> =
+            query(&connection, "select name from meta where name <> 'store' order by name", &[]).unwrap();
         assert_eq!(kept, [Row(vec!["little".into()]), Row(vec!["small".into()])]);
     }
 }

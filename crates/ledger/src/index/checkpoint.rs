@@ -4,33 +4,41 @@
 //! It is written beside whoever changes the index, piece by piece: what is newer than its beginning is left out of each
 //! piece, and of an older task nothing changes but its result. The results are taken at the beginning, all at once.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::hash::Hash;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::content::Content;
 use super::set::{Bits, Chunk, Set, WORDS};
 use super::values::Values;
-use super::{State, TaskIndex, version};
+use super::{State, TaskIndex, Version, version};
 use crate::{Reader, Result, args};
 
 /// With the format's number: another one is not read.
-const MAGIC: &[u8; 8] = b"ocrs-ti1";
+const MAGIC: &[u8; 8] = b"ocrs-ti2";
 /// How much is copied while the writer is kept waiting.
 const PIECE: usize = 1 << 18;
 
-/// Writes the index as it is now.
+/// Writes the index as it is now. Of several servers that do so at once one does it for all.
 pub(super) fn save(index: &TaskIndex, path: &Path) -> io::Result<()> {
+    let lock = File::create(path.with_extension("index-lock"))?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => return Ok(()),
+        Err(TryLockError::Error(error)) => return Err(error),
+        Ok(()) => {}
+    }
     let beside = path.with_extension("index-new");
     let mut out =
         Summed { inner: BufWriter::with_capacity(PIECE, File::create(&beside)?), sum: crc32fast::Hasher::new() };
     let (piece, end) = {
         let state = index.read();
         let mut piece = Vec::new();
-        let numbers = [state.version, state.reopened, state.content.base, i64::from(state.content.end())];
+        let numbers = [state.version.number, state.reopened, state.content.base, i64::from(state.content.end())];
         numbers.iter().for_each(|number| piece.extend(number.to_le_bytes()));
+        encode_text(&mut piece, &index.store);
+        encode_text(&mut piece, &state.version.mark);
         encode_values(&mut piece, &state.content.results, 0, u32::MAX, usize::MAX);
         (piece, state.content.end())
     };
@@ -118,11 +126,11 @@ fn encode_set(piece: &mut Vec<u8>, set: &Set, end: u32) {
     }
 }
 
-/// The index of a checkpoint; `None` where there is none, or none of this store.
-pub(super) fn load(reader: &mut dyn Reader, path: &Path) -> Result<Option<State>> {
+/// The index of a checkpoint; `None` where there is none, or none of this store, which is called so.
+pub(super) fn load(reader: &mut dyn Reader, path: &Path, store: &str) -> Result<Option<State>> {
     let read = read(path).and_then(|()| decode(path));
-    let state = match read {
-        Ok(state) => state,
+    let (state, of) = match read {
+        Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
             tracing::warn!(%error, "the task index is made anew: its checkpoint can't be read");
@@ -133,7 +141,8 @@ pub(super) fn load(reader: &mut dyn Reader, path: &Path) -> Result<Option<State>
     let last = reader.row("select started_at from task where id = $1", args![state.content.next_id() - 1])?;
     let last = last.map(|row| row.int(0)).transpose()?.map(|at| model::Millis(at).seconds().max(0));
     let is_of_store = last == state.content.seconds.last().map(|second| i64::from(*second));
-    if is_of_store && state.version <= version(reader)? {
+    let now = version(reader)?;
+    if of == store && is_of_store && (state.version.number < now.number || state.version == now) {
         return Ok(Some(state));
     }
     tracing::warn!("the task index is made anew: its checkpoint is of another ledger");
@@ -169,13 +178,15 @@ fn damaged(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-fn decode(path: &Path) -> io::Result<State> {
+/// The index, and the name of its store.
+fn decode(path: &Path) -> io::Result<(State, String)> {
     let mut file = Decoder(BufReader::with_capacity(PIECE, File::open(path)?));
     if file.array()? != *MAGIC {
         return Err(damaged("it is of another release"));
     }
     let mut number = || file.array().map(i64::from_le_bytes);
-    let (version, reopened, base, end) = (number()?, number()?, number()?, number()?);
+    let (number, reopened, base, end) = (number()?, number()?, number()?, number()?);
+    let (store, mark) = (file.text()?, file.text()?);
     let mut content = Content::new(base);
     content.results = file.values()?;
     content.seconds = file.list(end as usize, u32::from_le_bytes)?;
@@ -185,7 +196,7 @@ fn decode(path: &Path) -> io::Result<State> {
     content.names = file.values()?;
     content.kinds = file.values()?;
     content.callers = file.values()?;
-    Ok(State { content, version, reopened })
+    Ok((State { content, version: Version { number, mark }, reopened }, store))
 }
 
 struct Decoder<R>(R);
@@ -201,6 +212,11 @@ impl<R: Read> Decoder<R> {
         let mut bytes = vec![0; length * N];
         self.0.read_exact(&mut bytes)?;
         Ok(bytes.as_chunks().0.iter().map(|bytes| read(*bytes)).collect())
+    }
+
+    fn text(&mut self) -> io::Result<String> {
+        let length = u32::from_le_bytes(self.array()?) as usize;
+        String::from_utf8(self.list(length, u8::from_le_bytes)?).map_err(io::Error::other)
     }
 
     fn values<K: Key>(&mut self) -> io::Result<Values<K>> {
@@ -240,6 +256,11 @@ impl<R: Read> Decoder<R> {
     }
 }
 
+fn encode_text(piece: &mut Vec<u8>, text: &str) {
+    piece.extend((text.len() as u32).to_le_bytes());
+    piece.extend(text.as_bytes());
+}
+
 /// A value as the file has it.
 trait Key: Hash + Eq + Clone {
     fn encode(&self, piece: &mut Vec<u8>);
@@ -258,14 +279,11 @@ impl Key for i64 {
 
 impl Key for Arc<str> {
     fn encode(&self, piece: &mut Vec<u8>) {
-        piece.extend((self.len() as u32).to_le_bytes());
-        piece.extend(self.as_bytes());
+        encode_text(piece, self);
     }
 
     fn decode<R: Read>(from: &mut Decoder<R>) -> io::Result<Self> {
-        let length = u32::from_le_bytes(from.array()?) as usize;
-        let text = String::from_utf8(from.list(length, u8::from_le_bytes)?).map_err(io::Error::other)?;
-        Ok(text.into())
+        from.text().map(Into::into)
     }
 }
 
@@ -285,11 +303,6 @@ impl<W: Write> Write for Summed<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
-}
-
-/// Where the checkpoint of a store is.
-pub(crate) fn path_of(store: &Path) -> PathBuf {
-    store.with_extension("index")
 }
 
 #[cfg(test)]

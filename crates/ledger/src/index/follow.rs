@@ -6,7 +6,8 @@ use std::sync::mpsc;
 use model::{Millis, TaskId, TaskResult};
 
 use super::content::Content;
-use super::{IndexedTask, State, version};
+use super::feed::Since;
+use super::{IndexedTask, State, Version, version};
 use crate::{Reader, Result, Row, Value, args};
 
 /// How many rows are read at a time.
@@ -20,12 +21,31 @@ const IDS: usize = 500;
 pub(super) fn empty(reader: &mut dyn Reader) -> Result<State> {
     let first = reader.row("select id from task order by id limit 1", &[])?;
     let base = first.map_or(Ok(1), |row| row.int(0))?;
-    Ok(State { content: Content::new(base), version: 0, reopened: 0 })
+    Ok(State { content: Content::new(base), version: Version::default(), reopened: 0 })
 }
 
 impl State {
-    /// Brings the index to the reader's state of the store. What may have changed was open, is newer, or was opened again.
-    pub(super) fn follow(&mut self, reader: &mut dyn Reader) -> Result<()> {
+    /// Brings the index to the reader's state of the store, whatever is known of what has happened since.
+    pub(super) fn follow(&mut self, reader: &mut dyn Reader, since: Since) -> Result<()> {
+        match since {
+            Since::These(changes) => {
+                if changes.into_iter().all(|change| self.content.apply(change)) {
+                    self.version = version(reader)?;
+                    return Ok(());
+                }
+                tracing::warn!("what was done to tasks does not fit the task index");
+            }
+            Since::Another => {
+                tracing::warn!("the task index is made anew: its store has lost what it had");
+                *self = empty(reader)?;
+            }
+            Since::Unknown => {}
+        }
+        self.look(reader)
+    }
+
+    /// Looks at the tasks themselves. What may have changed was open, is newer, or was opened again.
+    fn look(&mut self, reader: &mut dyn Reader) -> Result<()> {
         let (was_open, reopened) = (self.content.open(), self.reopened);
         self.add_newer(reader)?;
         let mut rows = reader.rows("select id, result from task where result < 2", &[])?;

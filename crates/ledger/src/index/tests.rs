@@ -1,8 +1,10 @@
 //! The index is held against a plain list of what was done, over random histories with restarts and kills. A history is
 //! made of its seed: `OPENCRS_TASK_SEEDS=0-4999` runs so many.
 
+mod shared;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flow::{Claim, Cursor, End, Entry, Journal};
@@ -13,6 +15,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::tests::Kept;
 use crate::tests::on_sqlite::{World, sample};
 use crate::{Instance, Ledger, NewTask, claim_tasks, latest_tasks, open_task, reopen_task};
 
@@ -21,11 +24,12 @@ const CALLERS: [&str; 3] = ["7", "70", "expiry"];
 const RESULTS: [TaskResult; 4] = [TaskResult::Waiting, TaskResult::Running, TaskResult::Done, TaskResult::Failed];
 const STEPS: usize = 60;
 
-/// A ledger, and what has to be in it.
+/// A ledger, which two servers have where it can be shared, and what has to be in it. Whatever is done, and each question, is
+/// one server's that chance has chosen.
 struct History {
     random: StdRng,
-    file: PathBuf,
-    ledger: Option<Ledger>,
+    kept: Kept,
+    servers: Vec<Ledger>,
     tasks: BTreeMap<i64, Plain>,
     claims: Vec<Claim>,
     now: i64,
@@ -77,15 +81,19 @@ impl Plain {
 }
 
 impl History {
-    fn new(seed: u64, folder: &Path) -> Self {
-        let file = folder.join("ledger.db");
-        let ledger = Some(Ledger::sqlite(&file).unwrap());
+    fn new(seed: u64, kept: Kept) -> Self {
+        let count = if matches!(kept, Kept::File(_)) { 1 } else { 2 };
+        let servers = (0..count).map(|_| kept.open()).collect();
         let random = StdRng::seed_from_u64(seed);
-        History { random, file, ledger, tasks: BTreeMap::new(), claims: Vec::new(), now: 1_000_000 }
+        History { random, kept, servers, tasks: BTreeMap::new(), claims: Vec::new(), now: 1_000_000 }
     }
 
-    fn ledger(&self) -> &Ledger {
-        self.ledger.as_ref().unwrap()
+    fn ledger(&mut self) -> Ledger {
+        self.servers.choose(&mut self.random).unwrap().clone()
+    }
+
+    fn checkpoint(&self) -> PathBuf {
+        self.kept.folder().join(CHECKPOINT)
     }
 
     fn instance(&mut self) -> Instance {
@@ -106,6 +114,8 @@ impl History {
             75..78 => self.restart(),
             78..82 => self.be_killed_amid_writes().await,
             82..86 => self.fail().await,
+            86..88 => self.ledger().save_index(),
+            88..90 => self.lose_feed().await,
             _ => {}
         }
         self.check();
@@ -121,7 +131,7 @@ impl History {
                 *CALLERS.choose(&mut self.random).unwrap(),
             ));
         }
-        let ledger = self.ledger().clone();
+        let ledger = self.ledger();
         let ids =
             join_all(submitted.iter().map(|(instance, kind, caller)| open(&ledger, instance, kind, caller, self.now)));
         let ids = ids.await;
@@ -170,17 +180,9 @@ impl History {
         if end.is_none() {
             self.claims.push(claim);
         }
-        let entry = Entry {
-            passed: None,
-            state: "{}".into(),
-            cursor: Cursor::start("a", Millis(0)),
-            progress: 0.5,
-            end,
-            parked_until: None,
-            can_be_cancelled: true,
-            at: Millis(self.now),
-        };
-        let journal: &dyn Journal<World> = self.ledger();
+        let entry = entry(end, self.now);
+        let ledger = self.ledger();
+        let journal: &dyn Journal<World> = &ledger;
         journal.append(claim, entry, vec![]).await.unwrap();
         self.tasks.get_mut(&claim.task.0).unwrap().result = result;
     }
@@ -195,8 +197,9 @@ impl History {
 
     /// With its checkpoint, with an older one, with a damaged one, or without.
     fn restart(&mut self) {
-        let (path, older) = (checkpoint::path_of(&self.file), self.file.with_extension("older"));
-        self.ledger = None;
+        let (path, older) = (self.checkpoint(), self.kept.folder().join("older"));
+        let server = self.random.random_range(0..self.servers.len());
+        drop(self.servers.swap_remove(server));
         match self.random.random_range(0..6) {
             0 => drop(std::fs::remove_file(&path)),
             1 => drop(std::fs::rename(&older, &path)),
@@ -211,7 +214,14 @@ impl History {
             3 => drop(std::fs::copy(&path, &older)),
             _ => {}
         }
-        self.ledger = Some(Ledger::sqlite(&self.file).unwrap());
+        self.servers.push(self.kept.open());
+    }
+
+    /// As it is after the store has crashed, where it is shared.
+    async fn lose_feed(&mut self) {
+        if matches!(self.kept, Kept::Database(..)) {
+            self.ledger().write(|tx| tx.exec("truncate task_change", &[])).await.unwrap();
+        }
     }
 
     /// What a transaction did that then fails is nowhere.
@@ -228,21 +238,16 @@ impl History {
     /// The files as they are at some moment while much is written are what a kill would leave behind.
     async fn be_killed_amid_writes(&mut self) {
         let left = tempfile::tempdir().unwrap();
-        let copy = left.path().join("ledger.db");
-        let (file, pause) = (self.file.clone(), self.random.random_range(0..2_000));
-        let copying = tokio::task::spawn_blocking({
-            let copy = copy.clone();
-            move || {
-                let begin = std::time::Instant::now();
-                while begin.elapsed().as_micros() < pause {
-                    std::thread::yield_now();
-                }
-                for suffix in ["", "-wal"] {
-                    let name = |path: &Path| format!("{}{suffix}", path.display());
-                    // There is no log right after a start.
-                    drop(std::fs::copy(name(&file), name(&copy)));
-                }
-                copy_checkpoint(&file, &copy);
+        let (from, to) = (self.kept.folder().to_owned(), left.path().to_owned());
+        let pause = self.random.random_range(0..2_000);
+        let copying = tokio::task::spawn_blocking(move || {
+            let begin = std::time::Instant::now();
+            while begin.elapsed().as_micros() < pause {
+                std::thread::yield_now();
+            }
+            for name in ["ledger.db", "ledger.db-wal", CHECKPOINT] {
+                // There is no log right after a start, and no checkpoint before the first one.
+                drop(std::fs::copy(from.join(name), to.join(name)));
             }
         });
         for _ in 0..3 {
@@ -251,7 +256,7 @@ impl History {
             self.finish().await;
         }
         copying.await.unwrap();
-        let ledger = Ledger::sqlite(&copy).unwrap();
+        let ledger = self.kept.open_in(left.path());
         let tasks = all(&ledger);
         let random = &mut self.random;
         for _ in 0..10 {
@@ -263,14 +268,21 @@ impl History {
     fn check(&mut self) {
         let filter = random_filter(&mut self.random, self.now);
         let page = (self.random.random_range(1..30), self.random.random_range(0..20));
-        check(self.ledger(), &self.tasks, &filter, page);
+        check(&self.ledger(), &self.tasks, &filter, page);
     }
 }
 
-/// What else than the store's own files belongs to a ledger.
-fn copy_checkpoint(from: &Path, to: &Path) {
-    // There is none before the first restart.
-    drop(std::fs::copy(checkpoint::path_of(from), checkpoint::path_of(to)));
+fn entry(end: Option<End>, at: i64) -> Entry {
+    Entry {
+        passed: None,
+        state: "{}".into(),
+        cursor: Cursor::start("a", Millis(0)),
+        progress: 0.5,
+        end,
+        parked_until: None,
+        can_be_cancelled: true,
+        at: Millis(at),
+    }
 }
 
 fn new_task<'a>(instance: &'a Instance, kind: &'static str, caller: &'a str) -> NewTask<'a> {
@@ -327,40 +339,46 @@ fn random_filter(random: &mut StdRng, now: i64) -> TaskFilter {
     }
 }
 
-#[test]
-fn any_history_is_listed_as_a_plain_list_of_it_says() {
+fn check_histories(fresh: fn() -> Kept) {
     let seeds = std::env::var("OPENCRS_TASK_SEEDS").unwrap_or_else(|_| "0-23".into());
     let (first, last) = seeds.split_once('-').expect("a range of seeds: 0-4999");
     let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for seed in first.parse().unwrap()..=last.parse::<u64>().unwrap() {
         let ran = std::panic::catch_unwind(|| {
-            let folder = tempfile::tempdir().unwrap();
-            let mut history = History::new(seed, folder.path());
+            let mut history = History::new(seed, fresh());
             tokio.block_on(async {
                 for _ in 0..STEPS {
                     history.step().await;
                 }
             });
-            assert_eq!(all(history.ledger()), history.tasks);
+            assert_eq!(all(&history.ledger()), history.tasks);
         });
         assert!(ran.is_ok(), "seed {seed}: OPENCRS_TASK_SEEDS={seed}-{seed} shows it alone");
     }
 }
 
-/// Of one state each: what is counted is what the pages have, and each row is as the filter wants it.
 #[test]
-fn a_count_is_that_of_the_rows_while_tasks_change() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut history = History::new(1, folder.path());
-    let ledger = history.ledger().clone();
+fn any_history_is_listed_as_a_plain_list_of_it_says() {
+    check_histories(Kept::in_file);
+}
+
+#[test]
+fn any_history_of_two_servers_is_listed_by_both_as_a_plain_list_of_it_says() {
+    check_histories(Kept::in_database);
+}
+
+/// Of one state each: what is counted is what the pages have, and each row is as the filter wants it.
+fn check_counts_while_tasks_change(kept: Kept, least: u32) {
+    let mut history = History::new(1, kept);
+    let servers = history.servers.clone();
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let reading: Vec<_> = (0..2)
             .map(|seed| {
-                let (ledger, is_over) = (&ledger, &is_over);
+                let (ledger, is_over) = (&servers[seed % servers.len()], &is_over);
                 scope.spawn(move || {
-                    let (mut random, mut lists) = (StdRng::seed_from_u64(seed), 0);
+                    let (mut random, mut lists) = (StdRng::seed_from_u64(seed as u64), 0);
                     while !is_over.load(Ordering::Relaxed) {
                         let filter = random_filter(&mut random, 3_000_000);
                         let (limit, offset) = (random.random_range(1..2_000), random.random_range(0..40));
@@ -380,23 +398,31 @@ fn a_count_is_that_of_the_rows_while_tasks_change() {
                 history.claim().await;
                 history.finish().await;
                 history.reopen().await;
-                // What was answered is listed at once.
+                // What was answered is listed at once, by any.
                 history.check();
             }
         });
         is_over.store(true, Ordering::Relaxed);
         let lists: Vec<u32> = reading.into_iter().map(|reading| reading.join().unwrap()).collect();
-        assert!(lists.iter().all(|lists| *lists > 50), "{lists:?}");
+        assert!(lists.iter().all(|lists| *lists >= least), "{lists:?}");
     });
 }
 
-/// Its pieces are of different moments.
 #[test]
-fn a_checkpoint_that_was_written_while_tasks_changed_is_followed() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut history = History::new(2, folder.path());
-    let (ledger, is_over) = (history.ledger().clone(), AtomicBool::new(false));
-    let (path, copies) = (checkpoint::path_of(&history.file), folder.path().join("copies"));
+fn a_count_is_that_of_the_rows_while_tasks_change() {
+    check_counts_while_tasks_change(Kept::in_file(), 50);
+}
+
+#[test]
+fn a_count_is_that_of_the_rows_while_several_servers_change_tasks() {
+    check_counts_while_tasks_change(Kept::in_database(), 50);
+}
+
+/// Its pieces are of different moments.
+fn check_checkpoints_of_changing_tasks(kept: Kept) {
+    let mut history = History::new(2, kept);
+    let (ledger, is_over) = (history.ledger(), AtomicBool::new(false));
+    let (path, copies) = (history.checkpoint(), history.kept.folder().join("copies"));
     std::fs::create_dir(&copies).unwrap();
     let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let count = std::thread::scope(|scope| {
@@ -422,9 +448,15 @@ fn a_checkpoint_that_was_written_while_tasks_changed_is_followed() {
     drop(ledger);
     assert!(count > 3, "{count}");
     for nth in (0..count).step_by(count / 20 + 1) {
-        history.ledger = None;
+        history.servers.clear();
         std::fs::rename(copies.join(nth.to_string()), &path).unwrap();
-        history.ledger = Some(Ledger::sqlite(&history.file).unwrap());
+        history.servers.push(history.kept.open());
         (0..50).for_each(|_| history.check());
     }
+}
+
+#[test]
+fn a_checkpoint_that_was_written_while_tasks_changed_is_followed() {
+    check_checkpoints_of_changing_tasks(Kept::in_file());
+    check_checkpoints_of_changing_tasks(Kept::in_database());
 }

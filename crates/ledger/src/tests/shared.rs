@@ -1,22 +1,26 @@
 //! What holds where several servers share a ledger, and where their store dies beneath them.
 
+use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use futures_util::future::join;
 use model::*;
 
 use super::Kept;
 use crate::harness::Cluster;
 use crate::*;
 
-fn open(url: &str) -> Ledger {
-    Ledger::postgres(PostgresAddress::parse(url, None).unwrap()).unwrap()
+fn open(url: &str, folder: &Path) -> Ledger {
+    Ledger::postgres(PostgresAddress::parse(url, None).unwrap(), folder).unwrap()
 }
 
 fn servers(count: usize) -> Vec<Ledger> {
-    let Kept::Database(url) = Kept::fresh("on_postgres").0 else { unreachable!("it is a database") };
-    (0..count).map(|_| open(&url)).collect()
+    let (kept, _) = Kept::fresh("on_postgres");
+    (0..count).map(|_| kept.open()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -125,7 +129,8 @@ async fn where_the_store_crashes_under_load_what_was_answered_is_there_once_and_
     let mut cluster = Cluster::start();
     let url = cluster.url();
     // What one of them left unfinished another's transactions come after.
-    let servers = [open(&url), open(&url)];
+    let folder = tempfile::tempdir().unwrap();
+    let servers = [open(&url, folder.path()), open(&url, folder.path())];
     let answered = Arc::new(AtomicI64::new(0));
     let (failed, until) = (Arc::new(AtomicI64::new(0)), Instant::now() + Duration::from_secs(6));
     let writers = (0..8).map(|nth: usize| {
@@ -164,7 +169,8 @@ async fn where_the_store_crashes_under_load_what_was_answered_is_there_once_and_
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn while_the_store_is_away_whoever_asks_is_told_in_time_and_soon_when_it_is_away_for_long() {
     let mut cluster = Cluster::start();
-    let ledger = open(&cluster.url());
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(&cluster.url(), folder.path());
     ledger.write(|tx| set_meta_text(tx, "a", "b")).await.unwrap();
     tokio::task::block_in_place(|| cluster.crash());
     let timed = async || {
@@ -213,4 +219,55 @@ async fn a_server_that_hangs_in_a_transaction_holds_the_others_up_for_seconds_al
         Ok(number) => assert_eq!(number, 2, "it is done again"),
         Err(error) => assert!(matches!(error, Error::Unavailable(_)), "{error}"),
     }
+}
+
+/// One of a batch has failed where the others have not, and the store is lost after it has committed and before it says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn where_nobody_heard_that_a_batch_was_committed_each_of_it_is_told_what_became_of_it() {
+    let cluster = Cluster::start();
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(&cluster.url(), folder.path());
+    let say = |sql: &str| tokio::task::block_in_place(|| cluster.say(sql));
+    // A commit waits for a standby that never comes: until its connection is ended, and is kept.
+    say("alter system set synchronous_standby_names = 'nobody'");
+    say("select pg_reload_conf()");
+    let until = Instant::now() + Duration::from_secs(20);
+    while !cluster.log().contains("canceling the wait for synchronous replication and terminating connection") {
+        assert!(Instant::now() < until, "{}", cluster.log());
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (go, may_go) = std::sync::mpsc::channel::<()>();
+        let mut begun = Some(begun);
+        let holding = ledger.clone();
+        let holding = tokio::spawn(async move {
+            let hold = move |_: &mut dyn Tx| -> Result<()> {
+                if let Some(begun) = begun.take() {
+                    begun.send(()).unwrap();
+                    may_go.recv().unwrap_err();
+                }
+                Ok(())
+            };
+            holding.write(hold).await
+        });
+        has_begun.await.unwrap();
+        // Together in one batch, then.
+        let heedless = |tx: &mut dyn Tx| -> Result<()> {
+            drop(tx.exec("insert into hold (instance, task) values ('one', null)", &[]));
+            Ok(())
+        };
+        let mut writing = pin!(join(ledger.write(|tx| count_on(tx, "n", 1)), ledger.write(heedless)));
+        assert!((&mut writing).now_or_never().is_none(), "they wait for the first");
+        drop(go);
+        let (heedful, heedless) = loop {
+            say("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+            if let Some(answers) = (&mut writing).now_or_never() {
+                break answers;
+            }
+        };
+        holding.await.unwrap().unwrap();
+        assert!(heedful.is_ok(), "{heedful:?}");
+        assert!(heedless.is_err(), "its statement had failed");
+    }
+    say("alter system reset synchronous_standby_names");
+    say("select pg_reload_conf()");
+    assert!(ledger.read(|r| counter(r, "n")).unwrap() > 0);
 }

@@ -170,7 +170,7 @@ pub(super) fn head(reader: &mut dyn Reader, zone: i32, task: &Task, flow: &TaskF
 }
 
 /// How many of the latest tasks tell how long one takes.
-const MOST_TASKS: i64 = 20;
+const MOST_TASKS: usize = 20;
 
 /// The beginning of this attempt, and the median of what tasks of the same type took: on instances of the same size, or of
 /// any where there was none. Never before the window that it waits for; where two passwords work, when one stops. How long
@@ -182,10 +182,7 @@ fn expected_end(reader: &mut dyn Reader, task: &Task, flow: &TaskFlow) -> ledger
     if let Some(rotation) = ledger::rotation(reader, &task.instance)?.filter(|rotation| rotation.task == task.id) {
         return Ok(Some(rotation.due_at));
     }
-    let mut took = ledger::durations(reader, (&task.kind, &flow.flow), Some(flow.size), MOST_TASKS)?;
-    if took.is_empty() {
-        took = ledger::durations(reader, (&task.kind, &flow.flow), None, MOST_TASKS)?;
-    }
+    let mut took = ledger::durations(reader, (&task.kind, &flow.flow), flow.size, MOST_TASKS)?;
     took.sort_unstable();
     let waiting = ledger::pending(reader, &task.instance)?.filter(|waiting| waiting.task == task.id);
     let due_at = waiting.map(|waiting| waiting.due_at);

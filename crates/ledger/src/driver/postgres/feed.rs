@@ -1,4 +1,4 @@
-//! Word of what other servers commit.
+//! Word of what other servers commit, and the task index that follows them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,35 @@ use futures_util::StreamExt as _;
 use tokio_postgres::AsyncMessage;
 
 use super::address::PostgresAddress;
+use super::readers::{PostgresReader, Readers};
 use super::session::{connect, read_error};
 use crate::Result;
 use crate::driver::Commits;
+use crate::index::TaskIndex;
 
 /// How long to wait before the store is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long others commit before they are followed, so that many of them are at once.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
+
+/// Has the task index follow others for as long as it is polled. A list follows by itself: this is for it to be little.
+pub(super) async fn follow(readers: Arc<Readers>, commits: Arc<Commits>, index: Arc<TaskIndex>) {
+    loop {
+        let changed = commits.happened();
+        let (readers, index) = (readers.clone(), index.clone());
+        let following = tokio::task::spawn_blocking(move || {
+            // Before the read, which has a connection.
+            let _gate = index.gate();
+            index.follow(&mut PostgresReader::of(&readers)).map(drop)
+        });
+        if let Ok(Err(error)) = following.await {
+            tracing::debug!(%error, "the task index follows nobody");
+        }
+        tokio::time::sleep(FOLLOW_PAUSE).await;
+        changed.await;
+    }
+}
 
 /// Listens for as long as it is polled.
 pub(super) async fn listen(address: Arc<PostgresAddress>, commits: Arc<Commits>) {

@@ -156,7 +156,7 @@ impl Reader for PostgresReader<'_> {
 }
 
 /// Runs what waits for the store, so that the other work of a runtime's thread goes on meanwhile.
-pub(super) fn aside<T>(body: impl FnOnce() -> T) -> T {
+pub(crate) fn aside<T>(body: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(body),
         _ => body(),

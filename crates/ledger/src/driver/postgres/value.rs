@@ -46,6 +46,7 @@ impl FromSql<'_> for Value {
     fn from_sql(ty: &Type, raw: &[u8]) -> Result<Self, Faults> {
         match *ty {
             Type::INT8 => Ok(Value::Int(i64::from_sql(ty, raw)?)),
+            Type::INT2 => Ok(Value::Int(i16::from_sql(ty, raw)?.into())),
             Type::INT4 => Ok(Value::Int(i32::from_sql(ty, raw)?.into())),
             Type::BOOL => Ok(Value::Int(bool::from_sql(ty, raw)?.into())),
             Type::FLOAT8 => Ok(Value::Real(f64::from_sql(ty, raw)?)),

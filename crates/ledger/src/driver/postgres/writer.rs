@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::address::PostgresAddress;
 use super::session::{IN_FAILED_TRANSACTION, Session, Turn};
-use crate::TaskChange;
 use crate::driver::{Commits, Job};
-use crate::{Error, Reader, Result, Row, Tx, Value, args};
+use crate::index::{TaskIndex, Version, statements, version};
+use crate::{Error, Reader, Result, Row, TaskChange, Tx, Value, args};
 
 /// The most transactions that share one commit, and so one wait for the disk.
 const BATCH: usize = 256;
@@ -51,8 +51,16 @@ enum Failure {
     Broken(Error),
     /// The store was lost before the commit: nothing was written.
     Lost(Error),
-    /// The store was lost while it committed.
-    Unsure(Error),
+    /// The store was lost while it committed: if it did, this was kept.
+    Unsure(Error, Box<Kept>),
+}
+
+/// What a batch that was committed has of each transaction, as that wanted or not, and what they did to tasks: what gave the
+/// store its later version of these two.
+struct Kept {
+    each: Vec<Result<()>>,
+    changes: Vec<TaskChange>,
+    versions: (Version, Version),
 }
 
 pub(super) struct Writer {
@@ -63,13 +71,19 @@ pub(super) struct Writer {
     batch: i64,
     session: Option<Session>,
     commits: Arc<Commits>,
+    index: Arc<TaskIndex>,
     /// Since when the store can't be reached.
     down_since: Option<Instant>,
 }
 
 impl Writer {
-    pub(super) fn new(address: Arc<PostgresAddress>, name: String, commits: Arc<Commits>) -> Self {
-        Writer { address, name, batch: 0, session: None, commits, down_since: None }
+    pub(super) fn new(
+        address: Arc<PostgresAddress>,
+        name: String,
+        commits: Arc<Commits>,
+        index: Arc<TaskIndex>,
+    ) -> Self {
+        Writer { address, name, batch: 0, session: None, commits, index, down_since: None }
     }
 
     /// The writer's life: takes what has come in, runs it in one transaction, commits, answers.
@@ -99,11 +113,8 @@ impl Writer {
                     };
                 }
                 Failure::Lost(error) => error,
-                Failure::Unsure(error) => match self.was_committed() {
-                    Some(true) => {
-                        let kept = batch.iter().map(|_| Ok(())).collect();
-                        return self.answer(batch, kept);
-                    }
+                Failure::Unsure(error, kept) => match self.was_committed() {
+                    Some(true) => return self.answer(batch, *kept),
                     Some(false) => error,
                     // Nobody can know. What reads the ledger again finds out.
                     None => return batch.into_iter().for_each(|waiting| waiting.job.finish(Err(again(&error)))),
@@ -151,19 +162,22 @@ impl Writer {
         waiting
     }
 
-    fn answer(&mut self, batch: Vec<Waiting>, kept: Vec<Result<()>>) {
+    fn answer(&mut self, batch: Vec<Waiting>, kept: Kept) {
         if let Some(since) = self.down_since.take() {
             tracing::warn!(after = ?since.elapsed(), "the store can be used again");
         }
+        if !kept.changes.is_empty() {
+            self.index.try_apply(kept.versions, kept.changes);
+        }
         // Whatever came of it: who counts on a count that has not changed must not be wrong.
         self.commits.count_one();
-        for (waiting, kept) in batch.into_iter().zip(kept) {
+        for (waiting, kept) in batch.into_iter().zip(kept.each) {
             waiting.job.finish(kept);
         }
     }
 
     /// Runs and commits a batch; answers of each transaction whether it was kept as it wanted.
-    fn attempt(&mut self, batch: &mut [Waiting]) -> std::result::Result<Vec<Result<()>>, Failure> {
+    fn attempt(&mut self, batch: &mut [Waiting]) -> std::result::Result<Kept, Failure> {
         let session = self.session.as_mut().ok_or_else(|| Failure::Lost(Error::Closed))?;
         self.batch += 1;
         let outcome = run_batch(session, batch, (&self.name, self.batch));
@@ -216,17 +230,20 @@ fn run_batch(
     session: &mut Session,
     batch: &mut [Waiting],
     (name, number): (&str, i64),
-) -> std::result::Result<Vec<Result<()>>, Failure> {
+) -> std::result::Result<Kept, Failure> {
     let lost_or_broken = |error| match error {
         error @ Error::Unavailable(_) => Failure::Lost(error),
         error => Failure::Broken(error),
     };
     session.say_unheard("begin isolation level read committed");
-    session.rows(TAKE_TURN, &[]).map_err(Failure::Lost)?;
+    let before = take_turn(session).map_err(Failure::Lost)?;
+    let after = Version { number: before.number + 1, mark: format!("{name}/{number}") };
     let is_alone = batch.len() == 1;
-    let (mut kept_any, mut all) = (false, Vec::with_capacity(batch.len()));
+    let (mut kept_any, mut each) = (false, Vec::with_capacity(batch.len()));
+    let mut changes = Vec::new();
     for waiting in batch.iter_mut() {
-        let mut tx = PostgresTx { session, has_point: false, failed: None, is_aborted: false };
+        let noted = changes.len();
+        let mut tx = PostgresTx { session, has_point: false, failed: None, is_aborted: false, changes: &mut changes };
         let wants = waiting.job.run(&mut tx);
         let (has_point, failed, is_aborted) = (tx.has_point, tx.failed.take(), tx.is_aborted);
         if session.is_lost() {
@@ -243,10 +260,11 @@ fn run_batch(
                 if has_point {
                     session.say_unheard("release savepoint one");
                 }
-                all.push(Ok(()));
+                each.push(Ok(()));
             }
             // A statement that failed has taken all of the transaction with it, whatever its body made of that.
             (wants, failed) => {
+                changes.truncate(noted);
                 if has_point {
                     session.say_unheard("rollback to savepoint one; release savepoint one");
                 } else if let Some(error) = &failed {
@@ -256,14 +274,19 @@ fn run_batch(
                     session.say_unheard("rollback");
                     session.say_unheard("begin isolation level read committed");
                 }
-                all.push(if wants { failed.map_or(Ok(()), Err) } else { Ok(()) });
+                each.push(if wants { failed.map_or(Ok(()), Err) } else { Ok(()) });
             }
         }
     }
     if !kept_any {
         session.say_unheard("rollback");
         session.hear().map_err(lost_or_broken)?;
-        return Ok(all);
+        return Ok(Kept { each, changes, versions: (before, after) });
+    }
+    if !changes.is_empty() {
+        for (sql, args) in statements(&after, &changes).map_err(Failure::Broken)? {
+            session.exec_unheard(sql, &args).map_err(lost_or_broken)?;
+        }
     }
     let noted = session.exec_unheard(
         "insert into writer (name, batch, at) values ($1, $2, cast(extract(epoch from clock_timestamp()) as bigint))
@@ -275,11 +298,32 @@ fn run_batch(
     session.say_unheard("notify opencrs_ledger");
     // Where one of those has failed that nobody has waited for, this takes all of it back.
     session.say_unheard("commit");
-    session.hear().map_err(|error| match error {
-        error @ Error::Unavailable(_) => Failure::Unsure(error),
-        error => Failure::Broken(error),
-    })?;
-    Ok(all)
+    let (committed, kept) = (session.hear(), Kept { each, changes, versions: (before, after) });
+    match committed {
+        Ok(()) => Ok(kept),
+        Err(error @ Error::Unavailable(_)) => Err(Failure::Unsure(error, Box::new(kept))),
+        Err(error) => Err(Failure::Broken(error)),
+    }
+}
+
+/// Waits for the writer's turn; answers the version that its tasks have then.
+fn take_turn(session: &mut Session) -> Result<Version> {
+    session.exec_unheard(TAKE_TURN, &[])?;
+    // Asked without waiting for the turn first, and answered after it.
+    let version = version(&mut Asking(session));
+    if version.is_err() {
+        session.hear()?;
+    }
+    version
+}
+
+/// A session in a transaction, as a reader.
+struct Asking<'a>(&'a mut Session);
+
+impl Reader for Asking<'_> {
+    fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>> {
+        self.0.rows(sql, args)
+    }
 }
 
 /// A transaction that shares a commit with others. What it writes is behind a savepoint, which is set with its first write:
@@ -291,6 +335,8 @@ struct PostgresTx<'a> {
     failed: Option<Error>,
     /// Whether it found the whole transaction failed already.
     is_aborted: bool,
+    /// What all of the batch have noted.
+    changes: &'a mut Vec<TaskChange>,
 }
 
 impl PostgresTx<'_> {
@@ -346,6 +392,7 @@ impl Tx for PostgresTx<'_> {
         self
     }
 
-    /// There is no index to be told.
-    fn note(&mut self, _: TaskChange) {}
+    fn note(&mut self, change: TaskChange) {
+        self.changes.push(change);
+    }
 }
