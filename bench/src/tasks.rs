@@ -66,8 +66,8 @@ pub(crate) async fn run(table: &mut Table) -> anyhow::Result<()> {
     if !Cluster::is_installed() {
         return Ok(());
     }
-    let cluster = Cluster::start_durable();
-    let ledger = Ledger::postgres(PostgresAddress::parse(&cluster.url(), None)?)?;
+    let (cluster, folder) = (Cluster::start_durable(), tempfile::tempdir()?);
+    let ledger = Ledger::postgres(PostgresAddress::parse(&cluster.url(), None)?, folder.path())?;
     run_on(table, "PostgreSQL", &ledger, 1_500).await
 }
 

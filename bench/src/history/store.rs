@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ledger::harness::Cluster;
-use ledger::{Ledger, PostgresAddress, Reader, Value};
+use ledger::{Ledger, PostgresAddress, Value};
 use rusqlite::Connection;
 
 use super::questions::Question;
