@@ -8,13 +8,15 @@ use anyhow::Context;
 use flow::{Clock, Cursor, End, Entry, Journal, SystemClock};
 use ledger::{Instance, Ledger, NewTask, TaskFilter, claim_tasks, open_task};
 
-use super::asked::ask;
+use super::asked::{Asked, ask};
 use crate::api;
 use crate::table::Table;
 use crate::tasks::Nothing;
 
 /// What is submitted and finished in a second while lists are asked for.
 const RATE: u64 = 1_000;
+/// How long that goes on at least.
+const LASTS: Duration = Duration::from_secs(5);
 
 /// Who lists, and who changes tasks: the same server, or two.
 #[derive(Clone)]
@@ -34,15 +36,26 @@ pub(super) async fn while_changing(
     let is_over = Arc::new(AtomicBool::new(false));
     let finished = Arc::new(AtomicU64::new(0));
     let writing = tokio::spawn(change(servers.clone(), is_over.clone(), finished.clone()));
-    let begin = Instant::now();
-    let asking = servers.lists.clone();
-    let asked = tokio::task::spawn_blocking(move || ask(&asking, instances, 4)).await??;
+    let (begin, asking) = (Instant::now(), servers.lists.clone());
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut all = Vec::new();
+        for seed in 4.. {
+            all.extend(ask(&asking, instances, seed)?.0);
+            if begin.elapsed() >= LASTS {
+                break;
+            }
+        }
+        anyhow::Ok(Asked(all))
+    });
+    let asked = asked.await??;
     let per_second = finished.load(Ordering::Relaxed) as f64 / begin.elapsed().as_secs_f64();
     is_over.store(true, Ordering::Relaxed);
     let stale = writing.await??;
     let what = format!("{what} while {per_second:.0} tasks a second are submitted and finished");
     let (against, ratio) = (format!("p99 {alone:.2} ms"), asked.p99() / alone);
-    table.ratio(&what, &asked.show(), &against, ratio, "p99 at most 2x", ratio <= 2.0);
+    // What was asked while less happened says nothing.
+    let is_reached = ratio <= 2.0 && per_second >= 0.95 * RATE as f64;
+    table.ratio(&what, &asked.show(), &against, ratio, "p99 at most 2x", is_reached);
     table.bound("answers that lacked what had been answered before", &stale.to_string(), "0", stale == 0);
     Ok(())
 }
