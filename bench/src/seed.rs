@@ -229,7 +229,7 @@ fn rows(tasks: u64, instances: u64) -> impl Iterator<Item = TaskRow> {
 }
 
 fn progress_of(done: u64, of: u64) {
-    if done % 1_000_000 != 0 {
+    if !done.is_multiple_of(1_000_000) {
         return;
     }
     progress(&format!("{} of {} million tasks", done / 1_000_000, of / 1_000_000));
