@@ -112,6 +112,16 @@ impl Service {
         &self.address
     }
 
+    /// `opencrs tasks` as it is run by whoever has the key pair of the service.
+    pub fn tasks(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(opencrs());
+        let endpoint = format!("http://{}", self.address);
+        command.arg("tasks").args(arguments).env_clear().current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env("OPENCRS_ENDPOINT", endpoint);
+        command.env("TENCENTCLOUD_SECRET_ID", SECRET_ID).env("TENCENTCLOUD_SECRET_KEY", SECRET_KEY);
+        command
+    }
+
     /// The data folder.
     pub fn data(&self) -> PathBuf {
         data(self.dir.path())

@@ -22,11 +22,12 @@ pub(crate) mod vpc;
 use crate::action::{ActionEntry, entry, stream_entry};
 
 /// The table of contents.
-pub static ACTIONS: [ActionEntry; 118] = [
+pub static ACTIONS: [ActionEntry; 119] = [
     // opencrs
     entry::<steering::advance_clock::AdvanceClock>(),
     entry::<steering::cancel_task::CancelTask>(),
     entry::<steering::describe_task_steps::DescribeTaskSteps>(),
+    stream_entry::<steering::export_tasks::ExportTasks>(),
     entry::<password::finish_rotation::FinishRotation>(),
     entry::<steering::retry_task::RetryTask>(),
     entry::<password::rotate_password::RotatePassword>(),

@@ -11,6 +11,7 @@ use runtime::Runtime;
 use tokio::sync::Notify;
 
 use crate::answers::Answers;
+use crate::archive::Archive;
 use crate::dev::Dev;
 use crate::fleet::Roles;
 use crate::nodes::Nodes;
@@ -75,6 +76,8 @@ pub struct Wake {
     pub addresses: Notify,
     /// The paid time of an instance may be over.
     pub expiry: Notify,
+    /// Tasks may have to leave the ledger.
+    pub retention: Notify,
 }
 
 impl Wake {
@@ -82,6 +85,7 @@ impl Wake {
     pub fn all(&self) {
         let all = [&self.tasks, &self.routes, &self.nodes, &self.recycle, &self.certificates];
         let all = all.into_iter().chain([&self.addresses, &self.expiry]);
+        let all = all.chain([&self.retention]);
         all.for_each(Notify::notify_one);
     }
 }
@@ -116,6 +120,8 @@ pub struct FlowCx {
     pub dev: Option<Dev>,
     /// Certificates, and where they are kept.
     pub certificates: Certificates,
+    /// Where tasks are that have left the ledger.
+    pub archive: Archive,
     /// Acts on roles, one at a time for each instance.
     pub roles: Roles,
 }

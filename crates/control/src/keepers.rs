@@ -7,6 +7,7 @@ pub(crate) mod expiry;
 mod leading;
 mod nodes;
 mod recycle;
+pub(crate) mod retention;
 mod roles;
 mod routes;
 mod settings;
@@ -54,4 +55,5 @@ fn start_sole(keepers: &mut JoinSet<()>, cx: &Arc<FlowCx>) {
     keepers.spawn(certificates::keep(cx.clone()));
     keepers.spawn(expiry::keep(cx.clone()));
     keepers.spawn(recycle::keep(cx.clone()));
+    keepers.spawn(retention::keep(cx.clone()));
 }

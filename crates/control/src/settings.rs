@@ -151,6 +151,8 @@ pub struct Settings {
     pub recycle_postpaid_for: Duration,
     /// How long an isolated prepaid instance is kept.
     pub recycle_prepaid_for: Duration,
+    /// How long after its beginning a task that has ended is kept in the ledger; never less than the API shows.
+    pub keep_tasks_for: Duration,
 }
 
 impl Default for Settings {
@@ -171,6 +173,7 @@ impl Default for Settings {
             rate_limits: true,
             recycle_postpaid_for: Duration::from_secs(2 * 3600),
             recycle_prepaid_for: Duration::from_secs(7 * 24 * 3600),
+            keep_tasks_for: Duration::from_secs(400 * 24 * 3600),
         }
     }
 }

@@ -11,6 +11,7 @@ mod orders;
 mod parameters;
 mod projects;
 mod replica_reads;
+mod retention;
 mod rotation;
 mod security;
 mod shape;

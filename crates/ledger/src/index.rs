@@ -8,7 +8,7 @@
 //!   transaction, and a list that finds the index behind has it follow first ([`feed`]): so none is older than any answer.
 //! - An index and a state of the store have the same version only where they say the same. A list is made of these alone.
 //! - Of a task that was accepted nothing changes but its result, and of one that has ended that only by its being
-//!   opened again. So whatever has changed since an index was right was open then, is newer, or was opened again since:
+//!   opened again; and those that are removed are the oldest ones. So whatever has changed since an index was right was open then, is newer, or was opened again since:
 //!   that is found without a log of changes ([`follow`]).
 
 mod checkpoint;
@@ -85,6 +85,8 @@ pub enum TaskChange {
     Opened(Box<IndexedTask>),
     /// It is somewhere else.
     Moved(TaskId, TaskResult),
+    /// It is no more.
+    Removed(Box<IndexedTask>),
 }
 
 /// Which state of its tasks a store has. Of those that a ledger ever has no two are equal.
@@ -348,6 +350,11 @@ impl crate::Ledger {
             let gate = index.gate();
             self.read(|reader| index.list(reader, filter, page, gate))
         })
+    }
+
+    /// An id: the tasks that it and later ones have, and none before, were accepted in this second or later.
+    pub fn first_task_from(&self, second: i64) -> TaskId {
+        TaskId(self.index().read().content.first_from(second))
     }
 
     /// Writes the checkpoint of the task index, so that the next start is quick: for whoever is about to end.

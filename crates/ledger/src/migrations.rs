@@ -15,6 +15,7 @@ const ON_SQLITE: &[&str] = &[
     include_str!("migrations/sqlite/0005_gateway.sql"),
     include_str!("migrations/sqlite/0006_index.sql"),
     include_str!("migrations/sqlite/0007_feed.sql"),
+    include_str!("migrations/sqlite/0008_retention.sql"),
 ];
 
 pub(crate) fn run_on_sqlite(file: &Path) -> Result<()> {
@@ -43,6 +44,7 @@ const ON_POSTGRES: &[&str] = &[
     include_str!("migrations/postgres/0005_gateway.sql"),
     include_str!("migrations/postgres/0006_index.sql"),
     include_str!("migrations/postgres/0007_feed.sql"),
+    include_str!("migrations/postgres/0008_retention.sql"),
 ];
 
 /// Of several servers that start together one does it, and the others wait.

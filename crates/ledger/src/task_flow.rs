@@ -4,7 +4,7 @@ use flow::{Cursor, Passed, Phase};
 use model::{InstanceId, Millis, TaskId, TaskResult};
 
 use crate::task::{self, Task, to_json};
-use crate::{Reader, Result, Row, TaskChange, Tx, args};
+use crate::{Reader, Result, Row, TaskChange, Tx, args, count_on, counter};
 
 /// A task as its flow sees it: where it is, and how it came there.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,12 +104,14 @@ impl Accepted {
     pub const NONE: Accepted = Accepted { task: TaskId(0), reopened: 0 };
 }
 
+/// The name under which the store counts how often a task was opened again. The tasks don't tell: that one may be removed.
+const REOPENED: &str = "task-reopened";
+
 /// How far the acceptance of tasks has come, of whatever account.
 pub fn accepted(reader: &mut dyn Reader) -> Result<Accepted> {
-    let sql = "select (select coalesce(max(id), 0) from task),
-        (select coalesce(max(reopened), 0) from task where reopened > 0)";
-    let row = reader.row(sql, &[])?;
-    row.map_or(Ok(Accepted::NONE), |row| Ok(Accepted { task: TaskId(row.int(0)?), reopened: row.int(1)? }))
+    let row = reader.row("select coalesce(max(id), 0) from task", &[])?;
+    let task = TaskId(row.map_or(Ok(0), |row| row.int(0))?);
+    Ok(Accepted { task, reopened: counter(reader, REOPENED)? })
 }
 
 /// The tasks of an account that were accepted since, for the first time or again, with their flows. They may have ended.
@@ -147,22 +149,23 @@ pub fn passed_steps(reader: &mut dyn Reader, id: TaskId) -> Result<Vec<PassedSte
 pub fn passed_since(reader: &mut dyn Reader, id: TaskId, seq: i64) -> Result<Vec<PassedStep>> {
     let sql = "select seq, attempt, name, phase, started_at, ended_at, tries, message from step
         where task = $1 and seq > $2 order by seq";
-    let rows = reader.rows(sql, args![id, seq])?;
-    let read = |mut row: Row| {
-        Ok(PassedStep {
-            seq: row.int(0)?,
-            attempt: row.int(1)?,
-            passed: Passed {
-                step: row.text(2)?,
-                phase: if row.text(3)? == "run" { Phase::Run } else { Phase::Undo },
-                started_at: Millis(row.int(4)?),
-                ended_at: Millis(row.int(5)?),
-                tries: u32::try_from(row.int(6)?).unwrap_or(u32::MAX),
-                message: row.text(7)?,
-            },
-        })
-    };
-    rows.into_iter().map(read).collect()
+    reader.rows(sql, args![id, seq])?.into_iter().map(read_step).collect()
+}
+
+/// Reads a step from the columns of [`passed_since`].
+pub(crate) fn read_step(mut row: Row) -> Result<PassedStep> {
+    Ok(PassedStep {
+        seq: row.int(0)?,
+        attempt: row.int(1)?,
+        passed: Passed {
+            step: row.text(2)?,
+            phase: if row.text(3)? == "run" { Phase::Run } else { Phase::Undo },
+            started_at: Millis(row.int(4)?),
+            ended_at: Millis(row.int(5)?),
+            tries: u32::try_from(row.int(6)?).unwrap_or(u32::MAX),
+            message: row.text(7)?,
+        },
+    })
 }
 
 /// How many of the latest tasks of a type tell how long one takes.
@@ -229,11 +232,12 @@ pub fn reopen_task(tx: &mut dyn Tx, id: TaskId, state: &str, cursor: &Cursor) ->
          union all select partner, id from task where id = $1 and holds = 1 and partner is not null",
         args![id],
     )?;
+    let reopened = count_on(tx, REOPENED, 1)?;
     let row = tx.row(
         "update task set result = 0, progress = 0, code = '', message = '', ended_at = null, cancel_asked = 0, stuck = 0,
-            reopened = (select coalesce(max(reopened), 0) + 1 from task where reopened > 0), attempt = attempt + 1, state = $2, cursor = $3, lease_until = 0, parked = 0 where id = $1 and result = 4
-         returning attempt",
-        args![id, state, to_json(cursor)?],
+            reopened = $4, attempt = attempt + 1, state = $2, cursor = $3, lease_until = 0, parked = 0
+         where id = $1 and result = 4 returning attempt",
+        args![id, state, to_json(cursor)?, reopened],
     )?;
     if row.is_some() {
         tx.note(TaskChange::Moved(id, TaskResult::Waiting));

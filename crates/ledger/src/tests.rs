@@ -8,6 +8,7 @@ use model::{InstanceId, Millis, TaskId};
 use crate::harness::Cluster;
 use crate::*;
 
+mod retention;
 mod shared;
 
 #[path = "tests/both.rs"]
@@ -102,6 +103,7 @@ async fn whoever_watches_or_steers_tasks_never_reads_their_whole_history() {
         accepted_since(&mut reader, 7, Accepted::NONE)?;
         task_and_flow(&mut reader, id)?;
         passed_since(&mut reader, id, 3)?;
+        whole_tasks(&mut reader, id, 10)?;
         durations(&mut reader, ("001", "f"), 1024, 20)?;
         has_later_task(&mut reader, 7, &instance, id)?;
         last_failure(&mut reader, &instance, "001")?;

@@ -106,6 +106,12 @@ const SETTINGS: &[Setting] = &[
     setting("rate_limits", "on", "whether requests a second are limited as documented"),
     setting("recycle_postpaid_hours", "2", "how long isolated instances that are paid by use are kept"),
     setting("recycle_prepaid_hours", "168", "how long isolated instances that are paid in advance are kept"),
+    setting(
+        "keep_tasks_days",
+        "400",
+        "how long tasks stay in the ledger, at least 30 days; older ones that have ended are moved to vault/tasks in the data \
+         folder",
+    ),
     setting("host_aliases", "", "names that clients may have signed in place of the Host they send, with commas"),
     setting("log", "info", "what is logged: error, warn, info, debug, or directives of tracing's EnvFilter"),
 ];
@@ -299,6 +305,10 @@ impl Config {
             rate_limits: self.parsed("rate_limits", |text| read_choice(text, "on", "off"))?,
             recycle_postpaid_for: self.parsed("recycle_postpaid_hours", hours)?,
             recycle_prepaid_for: self.parsed("recycle_prepaid_hours", hours)?,
+            keep_tasks_for: self.parsed("keep_tasks_days", |text| {
+                let days = text.parse::<u64>().ok().filter(|days| (30..=36_500).contains(days));
+                Ok(Duration::from_secs(24 * 3600 * days.context("it is a number of days, 30 to 36500")?))
+            })?,
         })
     }
 }
@@ -435,6 +445,7 @@ mod tests {
             ("--host-memory", "lots"),
             ("--prices", "/nowhere/prices.toml"),
             ("--rate-limits", "maybe"),
+            ("--keep-tasks-days", "29"),
             ("--utc-offset", "8"),
             ("--zones", "one"),
             ("--store", "mysql://x"),

@@ -30,6 +30,8 @@ const LOCK: &str = "server.lock";
 const START_LOCK: &str = "start.lock";
 /// The file of the root key pair.
 pub(crate) const ROOT_KEY: &str = "root-key.toml";
+/// The file that says where the server listens; of several, the one that started last.
+pub(crate) const API_ADDRESS: &str = "api.addr";
 const SEALING_KEY: &str = "sealing.key";
 
 impl DataFolder {
@@ -92,14 +94,8 @@ impl DataFolder {
         if !id.is_empty() {
             return Ok((RootKey { id: id.to_owned(), key: Secret::new(key) }, false));
         }
-        let file = self.path.join(ROOT_KEY);
-        if let Some(text) = read_if_there(&file)? {
-            let table: toml::Table = text.parse().with_context(|| format!("read {}", file.display()))?;
-            let field = |name: &str| table.get(name).and_then(toml::Value::as_str).map(str::to_owned);
-            let (id, key) = field("secret_id")
-                .zip(field("secret_key"))
-                .with_context(|| format!("{} needs secret_id and secret_key", file.display()))?;
-            return Ok((RootKey { id, key: Secret::new(key) }, false));
+        if let Some(key) = read_root_key(&self.path)? {
+            return Ok((key, false));
         }
         let letters = |count: usize| -> String {
             const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -107,7 +103,7 @@ impl DataFolder {
         };
         let made = RootKey { id: format!("AKID{}", letters(32)), key: Secret::new(letters(32)) };
         let text = format!("secret_id = \"{}\"\nsecret_key = \"{}\"\n", made.id, made.key.expose());
-        write_private(&file, &text)?;
+        write_private(&self.path.join(ROOT_KEY), &text)?;
         Ok((made, true))
     }
 
@@ -137,6 +133,18 @@ pub(crate) struct RootKey {
     pub id: String,
     /// The secret half.
     pub key: Secret,
+}
+
+/// The key pair that a data folder has; `None` where the operator's own is used, or no server was started yet.
+pub(crate) fn read_root_key(folder: &Path) -> anyhow::Result<Option<RootKey>> {
+    let file = folder.join(ROOT_KEY);
+    let Some(text) = read_if_there(&file)? else { return Ok(None) };
+    let table: toml::Table = text.parse().with_context(|| format!("read {}", file.display()))?;
+    let field = |name: &str| table.get(name).and_then(toml::Value::as_str).map(str::to_owned);
+    let (id, key) = field("secret_id")
+        .zip(field("secret_key"))
+        .with_context(|| format!("{} needs secret_id and secret_key", file.display()))?;
+    Ok(Some(RootKey { id, key: Secret::new(key) }))
 }
 
 fn open_lock(path: &Path, name: &str) -> anyhow::Result<File> {

@@ -12,6 +12,7 @@ mod listener;
 mod prices;
 mod serve;
 mod stop;
+mod tasks;
 pub mod wire;
 
 pub use catalogue::print as print_catalogue;
@@ -20,3 +21,4 @@ pub use control::AUTHORITY_FILE;
 pub use dev::{DEFAULTS as DEV_DEFAULTS, reap, run as run_dev};
 pub use serve::{on_tokio, run as run_serve, say, stop_signal};
 pub use stop::run as run_stop;
+pub use tasks::{command as tasks_command, run as run_tasks};

@@ -37,6 +37,7 @@ fn command() -> Command {
         )
         .subcommand(Command::new("stop").about("Ends server, gateway and instances; data is kept").arg(data()))
         .subcommand(Command::new("ca").about("Prints the certificate that clients by TLS must trust").arg(data()))
+        .subcommand(opencrs::tasks_command())
         .subcommand(
             Command::new("config").about("Prints the settings that hold, and where each came from").args(flags()),
         )
@@ -116,6 +117,7 @@ fn run(matches: ArgMatches) -> anyhow::Result<()> {
             opencrs::say(&opencrs::print_catalogue());
             Ok(())
         }
+        "tasks" => opencrs::run_tasks(matches),
         "stop" => opencrs::run_stop(&data()),
         "reap" => opencrs::reap(&data()),
         _ => unreachable!("clap knows the subcommands"),

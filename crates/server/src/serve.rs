@@ -11,7 +11,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get};
 use control::{
-    Answers, Certificates, Dev, FlowCx, Random, RateLimits, RedisNodes, Roles, Sealer, Settings, Wake, keepers,
+    Answers, Archive, Certificates, Dev, FlowCx, Random, RateLimits, RedisNodes, Roles, Sealer, Settings, Wake, keepers,
 };
 use flow::harness::{NoProbe, Probe};
 use flow::{Clock, SystemClock};
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::api::{Api, PRODUCTS, RootKeys, handle};
 use crate::config::Config;
 use crate::crash::CrashPoint;
-use crate::data_folder::{DataFolder, ROOT_KEY, RootKey};
+use crate::data_folder::{API_ADDRESS, DataFolder, ROOT_KEY, RootKey};
 use crate::gateway_process::GatewayProcess;
 use crate::listener::ApiListener;
 use crate::wire;
@@ -120,6 +120,7 @@ pub(crate) async fn serve(
         answers: Answers::default(),
         certificates: Certificates::of(data.path(), settings.tls.client_ca.as_deref()),
         dev,
+        archive: Archive::of(data.path()),
         roles,
     });
     let (drain, draining) = watch::channel(false);
@@ -134,6 +135,8 @@ pub(crate) async fn serve(
     let rotating = tokio::spawn(rotate_logs(runtime));
     let keepers = keepers::start(cx.clone(), probe);
 
+    // For `opencrs tasks --data`; who can't read it says where the server is.
+    std::fs::write(data.path().join(API_ADDRESS), format!("{addr}\n")).context("write where the API is served")?;
     say(&greet(addr, &root, is_new));
     let served = answer_requests(listener, api, drain, stop).await;
     drop(keepers);

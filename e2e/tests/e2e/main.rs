@@ -5,6 +5,7 @@ mod accounts;
 mod binary;
 mod clients;
 mod crashes;
+mod history;
 mod limits;
 mod lives;
 mod machines;

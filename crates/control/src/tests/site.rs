@@ -18,6 +18,7 @@ use crate::access::Caller;
 use crate::action::{Answered, Call, Events, Language};
 use crate::actions::ACTIONS;
 use crate::answers::Answers;
+use crate::archive::Archive;
 use crate::cx::{FlowCx, Gateway, Wake};
 use crate::dev::Dev;
 use crate::errors::Fault;
@@ -177,6 +178,7 @@ impl Site {
             wake: Wake::default(),
             answers: Answers::default(),
             dev: Some(Dev { clock: clock.advanced.clone(), ..Dev::default() }),
+            archive: Archive::of(folder.path()),
             roles: Roles::default(),
         };
         Site { cx: Arc::new(cx), world, gateway, clock, folder }

@@ -145,7 +145,7 @@ pub(super) fn load(reader: &mut dyn Reader, path: &Path, store: &str) -> Result<
     if of == store && is_of_store && (state.version.number < now.number || state.version == now) {
         return Ok(Some(state));
     }
-    tracing::warn!("the task index is made anew: its checkpoint is of another ledger");
+    tracing::warn!("the task index is made anew: its checkpoint is of another ledger, or of long ago");
     Ok(forget(path))
 }
 
@@ -222,8 +222,11 @@ impl<R: Read> Decoder<R> {
     fn values<K: Key>(&mut self) -> io::Result<Values<K>> {
         let mut values = Values::default();
         while self.array()? == [1] {
-            let value = K::decode(self)?;
-            values.put(value, self.set()?);
+            let (value, set) = (K::decode(self)?, self.set()?);
+            // One whose tasks have all been removed.
+            if !set.is_empty() {
+                values.put(value, set);
+            }
         }
         Ok(values)
     }

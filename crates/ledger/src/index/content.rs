@@ -58,7 +58,43 @@ impl Content {
         match change {
             TaskChange::Opened(task) => self.add(&task),
             TaskChange::Moved(id, result) => self.set_result(id, result),
+            TaskChange::Removed(task) => self.remove(&task),
         }
+    }
+
+    /// Forgets a task; answers whether it was known.
+    fn remove(&mut self, task: &IndexedTask) -> bool {
+        let Some(position) = self.position(task.id) else { return false };
+        // What a checkpoint has of a task that was removed while it was written is not of one moment; its result is of the
+        // first one.
+        self.accounts.remove(&task.account, position);
+        self.instances.remove(task.instance.as_str(), position);
+        self.names.remove(task.instance_name.as_str(), position);
+        self.projects.remove(&task.project, position);
+        self.kinds.remove(task.kind.as_str(), position);
+        self.callers.remove(task.caller.as_str(), position);
+        self.results.remove(&task.result.number(), position)
+    }
+
+    /// Forgets the tasks up to an id, but for those that are named, in their order.
+    pub(super) fn forget_up_to(&mut self, last: i64, but: &[i64]) {
+        let base = self.base;
+        let end = u32::try_from((last + 1 - base).max(0)).unwrap_or(u32::MAX);
+        let is_wanted = |position: u32| but.binary_search(&(base + i64::from(position))).is_ok();
+        let retain = |set: &mut Set| set.retain_before(end, is_wanted);
+        [&mut self.instances, &mut self.names, &mut self.kinds, &mut self.callers]
+            .into_iter()
+            .flat_map(Values::sets_mut)
+            .for_each(retain);
+        [&mut self.accounts, &mut self.projects, &mut self.results]
+            .into_iter()
+            .flat_map(Values::sets_mut)
+            .for_each(retain);
+    }
+
+    /// An id: the tasks that it and later ones have, and none before, were accepted in this second or later.
+    pub(super) fn first_from(&self, second: i64) -> i64 {
+        self.base + self.seconds.partition_point(|at| i64::from(*at) < second) as i64
     }
 
     /// Adds a task: the latest one.

@@ -73,12 +73,16 @@ pub(super) fn since(reader: &mut dyn Reader, from: &Version, to: &Version) -> Re
     Ok(if is_whole { Since::These(all) } else { Since::Unknown })
 }
 
-/// A change as it is kept.
+/// A task as it is kept.
+type KeptTask = (i64, i64, String, String, String, i64, String, i64, i64);
+
+/// A change as it is kept; which one it is, is told by how many members it has.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Kept {
-    Opened(i64, i64, String, String, String, i64, String, i64, i64),
+    Opened(KeptTask),
     Moved(i64, i64),
+    Removed((KeptTask,)),
 }
 
 fn encode(changes: &[TaskChange]) -> Result<String> {
@@ -86,35 +90,51 @@ fn encode(changes: &[TaskChange]) -> Result<String> {
         .iter()
         .map(|change| match change {
             TaskChange::Moved(id, result) => Kept::Moved(id.0, result.number()),
-            TaskChange::Opened(task) => Kept::Opened(
-                task.id.0,
-                task.account,
-                task.caller.clone(),
-                task.instance.clone(),
-                task.instance_name.clone(),
-                task.project,
-                task.kind.clone(),
-                task.result.number(),
-                task.started_at.0,
-            ),
+            TaskChange::Opened(task) => Kept::Opened(kept_task(task)),
+            TaskChange::Removed(task) => Kept::Removed((kept_task(task),)),
         })
         .collect();
     crate::task::to_json(&kept)
+}
+
+fn kept_task(task: &IndexedTask) -> KeptTask {
+    (
+        task.id.0,
+        task.account,
+        task.caller.clone(),
+        task.instance.clone(),
+        task.instance_name.clone(),
+        task.project,
+        task.kind.clone(),
+        task.result.number(),
+        task.started_at.0,
+    )
 }
 
 fn decode(text: &str, into: &mut Vec<TaskChange>) -> Result<()> {
     let unread = |why: String| Error::Corrupt(format!("what was done to tasks can't be read: {why}"));
     let kept: Vec<Kept> = serde_json::from_str(text).map_err(|error| unread(error.to_string()))?;
     let result = |number| TaskResult::parse(number).ok_or_else(|| unread(format!("the result {number}")));
+    let task =
+        |(id, account, caller, instance, instance_name, project, kind, number, started_at): KeptTask| -> Result<_> {
+            let (id, result, started_at) = (TaskId(id), result(number)?, Millis(started_at));
+            Ok(Box::new(IndexedTask {
+                id,
+                account,
+                caller,
+                instance,
+                instance_name,
+                project,
+                kind,
+                result,
+                started_at,
+            }))
+        };
     for change in kept {
         into.push(match change {
             Kept::Moved(id, number) => TaskChange::Moved(TaskId(id), result(number)?),
-            Kept::Opened(id, account, caller, instance, instance_name, project, kind, number, started_at) => {
-                let (id, result, started_at) = (TaskId(id), result(number)?, Millis(started_at));
-                let task =
-                    IndexedTask { id, account, caller, instance, instance_name, project, kind, result, started_at };
-                TaskChange::Opened(Box::new(task))
-            }
+            Kept::Opened(kept) => TaskChange::Opened(task(kept)?),
+            Kept::Removed((kept,)) => TaskChange::Removed(task(kept)?),
         });
     }
     Ok(())
@@ -137,7 +157,11 @@ mod tests {
             result: TaskResult::Waiting,
             started_at: Millis(5),
         };
-        let done = [TaskChange::Moved(TaskId(1), TaskResult::Done), TaskChange::Opened(Box::new(task))];
+        let done = [
+            TaskChange::Moved(TaskId(1), TaskResult::Done),
+            TaskChange::Opened(Box::new(task.clone())),
+            TaskChange::Removed(Box::new(task)),
+        ];
         let mut read = Vec::new();
         decode(&encode(&done).unwrap(), &mut read).unwrap();
         assert_eq!(read, done);

@@ -8,7 +8,8 @@ use model::{Millis, TaskId, TaskResult};
 use super::content::Content;
 use super::feed::Since;
 use super::{IndexedTask, State, Version, version};
-use crate::{Reader, Result, Row, Value, args};
+use crate::retention::REMOVED_TO;
+use crate::{Reader, Result, Row, Value, args, counter};
 
 /// How many rows are read at a time.
 const ROWS: usize = 10_000;
@@ -62,7 +63,20 @@ impl State {
         for row in rows.iter().chain(&again) {
             self.content.set_result(TaskId(row.int(0)?), row.numbered(1, TaskResult::parse)?);
         }
+        self.forget_removed(reader)?;
         self.version = version(reader)?;
+        Ok(())
+    }
+
+    /// Of the tasks up to the latest that was removed there are few: those that had not ended then.
+    fn forget_removed(&mut self, reader: &mut dyn Reader) -> Result<()> {
+        let last = counter(reader, REMOVED_TO)?;
+        if last < self.content.base {
+            return Ok(());
+        }
+        let left = reader.rows("select id from task where id <= $1 order by id", args![last])?;
+        let left: Vec<i64> = left.iter().map(|row| row.int(0)).collect::<Result<_>>()?;
+        self.content.forget_up_to(last, &left);
         Ok(())
     }
 

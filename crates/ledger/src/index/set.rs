@@ -84,6 +84,35 @@ impl Set {
         }
     }
 
+    /// Keeps of what is before a position what is wanted, and all else.
+    pub(super) fn retain_before(&mut self, end: u32, is_wanted: impl Fn(u32) -> bool) {
+        let is_kept = |position: u32| position >= end || is_wanted(position);
+        match self {
+            Set::Few(list) => {
+                if list.first().is_some_and(|first| *first < end) {
+                    list.retain(|position| is_kept(*position));
+                }
+            }
+            Set::Many(chunks) => {
+                for (number, chunk) in chunks.iter_mut() {
+                    let first = u32::from(*number) << 16;
+                    if first >= end {
+                        break;
+                    }
+                    chunk.retain(|low| is_kept(first | u32::from(low)));
+                }
+                chunks.retain(|(_, chunk)| chunk.len() > 0);
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Set::Few(list) => list.is_empty(),
+            Set::Many(chunks) => chunks.is_empty(),
+        }
+    }
+
     pub(super) fn contains(&self, position: u32) -> bool {
         match self {
             Set::Few(list) => list.binary_search(&position).is_ok(),
@@ -196,6 +225,25 @@ impl Chunk {
         }
     }
 
+    fn retain(&mut self, is_kept: impl Fn(u16) -> bool) {
+        match self {
+            Chunk::List(list) => list.retain(|low| is_kept(*low)),
+            Chunk::Bits(bits, count) => {
+                for (nth, word) in bits.iter_mut().enumerate() {
+                    let mut left = *word;
+                    while left != 0 {
+                        let bit = left.trailing_zeros();
+                        left &= left - 1;
+                        if !is_kept((nth as u32 * 64 + bit) as u16) {
+                            *word &= !(1 << bit);
+                            *count -= 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     fn remove(&mut self, low: u16) -> bool {
         match self {
             Chunk::List(list) => take(list, low),
@@ -293,6 +341,16 @@ mod tests {
                 plain.insert(position);
             }
             assert_eq!(set.positions(), plain.iter().copied().collect::<Vec<_>>());
+            for end in [0, 5, 70_000, 131_072, u32::MAX] {
+                let (mut some, mut of_plain) = (set.clone(), plain.clone());
+                some.retain_before(end, |position| position % 1_000 == 0);
+                of_plain.retain(|position| *position >= end || position % 1_000 == 0);
+                assert_eq!(some.positions(), of_plain.iter().copied().collect::<Vec<_>>());
+                let length: usize = (0..4).filter_map(|number| some.part(number)).map(Part::len).sum();
+                assert_eq!(length, of_plain.range(..4 << 16).count());
+                some.retain_before(u32::MAX, |_| false);
+                assert!(some.is_empty() && !set.is_empty());
+            }
             assert!((0..100_000).all(|position| set.contains(position) == plain.contains(&position)));
             for number in 0..4 {
                 let wanted = plain.range(u32::from(number) << 16..(u32::from(number) + 1) << 16);

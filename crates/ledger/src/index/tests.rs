@@ -17,7 +17,9 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::tests::Kept;
 use crate::tests::on_sqlite::{World, sample};
-use crate::{Instance, Ledger, NewTask, claim_tasks, latest_tasks, open_task, reopen_task};
+use crate::{
+    Instance, Ledger, NewTask, WholeTask, claim_tasks, latest_tasks, open_task, remove_tasks, reopen_task, whole_tasks,
+};
 
 const KINDS: [&str; 4] = ["001", "007", "034", "901"];
 const CALLERS: [&str; 3] = ["7", "70", "expiry"];
@@ -115,6 +117,7 @@ impl History {
             78..82 => self.be_killed_amid_writes().await,
             82..86 => self.fail().await,
             86..88 => self.ledger().save_index(),
+            90..95 => self.remove().await,
             88..90 => self.lose_feed().await,
             _ => {}
         }
@@ -215,6 +218,23 @@ impl History {
             _ => {}
         }
         self.servers.push(self.kept.open());
+    }
+
+    /// Of the oldest, those that have ended, but for the latest of all; as they were read a moment ago.
+    async fn remove(&mut self) {
+        let most = self.random.random_range(1..12);
+        let read = self.ledger().read(|reader| whole_tasks(reader, TaskId(0), most)).unwrap();
+        if self.random.random_bool(0.3) {
+            self.reopen().await;
+        }
+        let ended: Vec<_> = read.into_iter().filter(WholeTask::has_ended).collect();
+        let latest = self.tasks.last_key_value().map_or(0, |(id, _)| *id);
+        let is_open = |task: &Plain| matches!(task.result, TaskResult::Waiting | TaskResult::Running);
+        let gone = ended.iter().map(|whole| whole.task.id.0).filter(|id| *id != latest && !is_open(&self.tasks[id]));
+        let gone: Vec<i64> = gone.collect();
+        let removed = self.ledger().write(move |tx| remove_tasks(tx, &ended)).await.unwrap();
+        assert_eq!(removed as usize, gone.len());
+        gone.iter().for_each(|id| drop(self.tasks.remove(id)));
     }
 
     /// As it is after the store has crashed, where it is shared.
@@ -398,6 +418,7 @@ fn check_counts_while_tasks_change(kept: Kept, least: u32) {
                 history.claim().await;
                 history.finish().await;
                 history.reopen().await;
+                history.remove().await;
                 // What was answered is listed at once, by any.
                 history.check();
             }
@@ -440,6 +461,7 @@ fn check_checkpoints_of_changing_tasks(kept: Kept) {
                 history.claim().await;
                 history.finish().await;
                 history.reopen().await;
+                history.remove().await;
             }
         });
         is_over.store(true, Ordering::Relaxed);

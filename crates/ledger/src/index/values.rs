@@ -34,6 +34,15 @@ impl<K: Hash + Eq + Clone> Values<K> {
         self.sets[place].1.insert(position);
     }
 
+    /// Takes a position from a value; answers whether that had it.
+    pub(super) fn remove<Q>(&mut self, value: &Q, position: u32) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.places.get(value).is_some_and(|place| self.sets[*place].1.remove(position))
+    }
+
     /// Adds a value that isn't there yet.
     pub(super) fn put(&mut self, value: K, set: Set) {
         self.places.insert(value.clone(), self.sets.len());
