@@ -200,6 +200,6 @@ async fn an_export_has_each_task_once_and_in_order_whatever_is_moved_meanwhile()
                 lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["TaskId"].as_i64().unwrap()),
             );
         }
-        assert_eq!(seen, (1..=i64::try_from(count).unwrap()).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(seen, (1..=i64::from(count)).collect::<Vec<_>>(), "seed {seed}");
     }
 }
