@@ -43,6 +43,10 @@ pub(super) async fn run(client: &Client, matches: &ArgMatches) -> anyhow::Result
         if !codes.is_empty() && !codes.contains(&row.task_type.as_str()) {
             continue;
         }
+        // A step is told with how its task stands now, which may be at its end already: that is told too.
+        if !is_json && !row.is_open() && name != "end" && name != "snapshot" {
+            continue;
+        }
         match &mut screen {
             Some(screen) => screen.show(row)?,
             None if is_json => {
@@ -70,8 +74,9 @@ struct Screen {
 
 impl Screen {
     fn show(&mut self, row: Row) -> io::Result<()> {
-        let (columns, lines) = rustix::termios::tcgetwinsize(io::stdout())
-            .map_or((80, 24), |size| (usize::from(size.ws_col).max(20), usize::from(size.ws_row).max(4)));
+        // Some terminals don't know, and say 0.
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 3);
+        let (columns, lines) = size.map_or((80, 24), |size| (size.ws_col.into(), size.ws_row.into()));
         let text = self.draw(row, columns, lines);
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
@@ -86,7 +91,7 @@ impl Screen {
             text += &format!("\x1b[{}A\r\x1b[J", self.drawn);
         }
         let mut put = |line: &str| {
-            text += &cut(line, columns - 1);
+            text += &cut(line, columns.saturating_sub(1));
             text.push('\n');
         };
         if row.is_open() {
