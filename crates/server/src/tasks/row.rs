@@ -56,16 +56,27 @@ impl Row {
             name => format!("{} {name}", self.instance_id),
         };
         let mut line = line(&self.task_id.to_string(), &kind, &instance, &self.state(), &self.start_time, &self.took());
-        // Of what goes on, where it is; of what failed, why.
+        if !self.more().is_empty() {
+            line += &format!("  {}", self.more());
+        }
+        line
+    }
+
+    /// For a terminal that is too narrow for all columns.
+    pub(super) fn short_line(&self) -> String {
+        let kind = TaskType::by_code(&self.task_type).map_or(self.task_type.as_str(), |kind| kind.title.0);
+        let (id, instance, state) = (self.task_id, &self.instance_id, self.state());
+        format!("{id:>6} {:18} {instance:12} {state} {}", cut(kind, 18), self.more()).trim_end().to_owned()
+    }
+
+    /// Of what goes on, where it is; of what failed, why.
+    fn more(&self) -> &str {
         let more = match (self.is_open(), self.waits_for.as_str()) {
             (true, "") => &self.step,
             (true, waits_for) => waits_for,
             (false, _) => &self.message,
         };
-        if !more.is_empty() {
-            line += &format!("  {}", more.lines().next().unwrap_or_default());
-        }
-        line
+        more.lines().next().unwrap_or_default()
     }
 
     fn state(&self) -> String {
@@ -135,6 +146,12 @@ mod tests {
         assert!(waiting.line().ends_with("its maintenance window"));
         let failed = Row { message: "no room\nfor it".into(), ..row(4, 0.0, "2026-11-24 08:00:00") };
         assert!(failed.line().ends_with("0s  no room"), "{}", failed.line());
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_how_far_a_task_is_and_where() {
+        let line = Row { step: "start_nodes".into(), ..row(1, 0.5, "") }.short_line();
+        assert!(line.chars().count() < 80 && line.ends_with(" 50% start_nodes"), "{line}");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) async fn run(client: &Client, matches: &ArgMatches) -> anyhow::Result
     let is_json = matches.get_flag("json");
     let mut events = client.events(control::OPENCRS, "WatchTasks", &params).await?;
     let mut screen = (!is_json && io::stdout().is_terminal()).then(Screen::default);
-    if !is_json {
+    if !is_json && screen.is_none() {
         say(&header())?;
     }
     while let Some((name, data)) = events.next().await? {
@@ -64,6 +64,9 @@ pub(super) async fn run(client: &Client, matches: &ArgMatches) -> anyhow::Result
     bail!("the server has ended")
 }
 
+/// So many columns hold a whole line, with some of what it ends with.
+const WHOLE_LINE: usize = 140;
+
 /// The lines that stay.
 #[derive(Default)]
 struct Screen {
@@ -86,6 +89,7 @@ impl Screen {
     /// What has to be written so that a task stands as it does now.
     fn draw(&mut self, row: Row, columns: usize, lines: usize) -> String {
         let mut text = String::new();
+        let line = if columns < WHOLE_LINE { Row::short_line } else { Row::line };
         if self.drawn > 0 {
             // Up to where they begin, and away with them.
             text += &format!("\x1b[{}A\r\x1b[J", self.drawn);
@@ -97,14 +101,14 @@ impl Screen {
         if row.is_open() {
             self.open.insert(row.task_id, row);
         } else {
-            put(&row.line());
+            put(&line(&row));
             self.open.remove(&row.task_id);
         }
         // Lines that have left the screen can't be drawn anew.
         let room = lines - 2;
         let hidden = self.open.len().saturating_sub(room);
         for row in self.open.values().skip(hidden) {
-            put(&row.line());
+            put(&line(row));
         }
         if hidden > 0 {
             put(&format!("and {hidden} more that are open"));
