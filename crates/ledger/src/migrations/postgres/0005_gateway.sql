@@ -370,11 +370,3 @@ create table commits (
     number bigint not null
 );
 insert into commits (number) values (0);
-
--- The latest batch of each writer, and when that was, in seconds: so that one which does not know whether its batch was
--- committed can find out.
-create table writer (
-    name text collate "C" primary key,
-    batch bigint not null,
-    at bigint not null
-);
