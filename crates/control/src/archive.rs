@@ -214,7 +214,7 @@ impl Archive {
     /// The tasks of a month that an account has.
     pub(crate) fn month(&self, month: Month, account: i64) -> MonthFile {
         let path = self.folder.join(month.file());
-        MonthFile { month, path, account, read_to: 0, lines: BTreeMap::new(), file: None }
+        MonthFile { month, path, account, read_to: 0, lines: BTreeMap::new(), unread: 0, file: None }
     }
 }
 
@@ -255,6 +255,8 @@ pub(crate) struct MonthFile {
     /// Up to where its lines are known.
     read_to: u64,
     lines: BTreeMap<Place, (u64, usize)>,
+    /// How many lines are no task's, as a disk leaves them that fails.
+    pub(crate) unread: u64,
     file: Option<BufReader<File>>,
 }
 
@@ -286,7 +288,8 @@ impl MonthFile {
                 Some((place, account)) if account == self.account => drop(self.lines.insert(place, (at, line.len()))),
                 Some(_) => {}
                 None => {
-                    tracing::warn!(file = %self.path.display(), at, "a line of the tasks that are kept can't be read")
+                    self.unread += 1;
+                    tracing::warn!(file = %self.path.display(), at, "a line of the tasks that are kept can't be read");
                 }
             }
         }

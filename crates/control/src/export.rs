@@ -30,6 +30,8 @@ pub(crate) struct Export {
     /// After which task the ledger is read on.
     after: TaskId,
     month: Option<MonthFile>,
+    /// How many lines of months that were passed can't be read.
+    unread: u64,
 }
 
 /// Why it can't go on.
@@ -39,6 +41,8 @@ pub(crate) enum Broken {
     Ledger(#[from] ledger::Error),
     #[error("the tasks that were moved out of the ledger can't be read: {0}")]
     Archive(#[from] io::Error),
+    #[error("{0} lines of the tasks that were moved out of the ledger can't be read; the log says where they are")]
+    Unread(u64),
     #[error("a task can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -59,10 +63,11 @@ impl Export {
             page_to: None,
             after,
             month: None,
+            unread: 0,
         }
     }
 
-    /// The next lines; `None` at the end. Blocks.
+    /// The next lines; `None` at the end, unless something was left out that could not be read. Blocks.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<String>>, Broken> {
         while self.at < self.end {
             let page_to = match self.page_to {
@@ -77,7 +82,8 @@ impl Export {
                 return Ok(Some(lines));
             }
         }
-        Ok(None)
+        let unread = self.unread + self.month.take().map_or(0, |month| month.unread);
+        if unread == 0 { Ok(None) } else { Err(Broken::Unread(unread)) }
     }
 
     fn read_page(&mut self) -> Result<Place, Broken> {
@@ -109,7 +115,7 @@ impl Export {
             if self.month.as_ref().is_none_or(|file| file.month != month) {
                 let mut file = self.archive.month(month, self.account);
                 file.read_on()?;
-                self.month = Some(file);
+                self.unread += self.month.replace(file).map_or(0, |former| former.unread);
             }
             to = page_to.min(month.last_place());
             if let Some(file) = &mut self.month {

@@ -90,6 +90,13 @@ async fn tasks_of_long_ago_are_moved_to_files_by_month_and_exported_with_the_oth
     site.cx.ledger.write(move |tx| end(tx, open)).await.unwrap();
     assert_eq!(move_old(&site.cx).await, Ok(1), "the latest stays");
     assert_eq!(site.exported(json!({})).await, [1, open.0, late.0]);
+
+    let file = site.folder.path().join("vault/tasks").join(&site.files()[0]);
+    let mut file = std::fs::File::options().append(true).open(file).unwrap();
+    std::io::Write::write_all(&mut file, b"what a disk has left of a line\n").unwrap();
+    let events = site.export(json!({})).await;
+    assert_eq!(events.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["task", "task", "task", "failed"]);
+    assert!(events[3].1["Message"].as_str().unwrap().starts_with("1 lines of the tasks"), "{:?}", events[3]);
 }
 
 #[tokio::test]
